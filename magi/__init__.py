@@ -1,0 +1,1 @@
+"""MAGI: a review gate for machine-made content."""

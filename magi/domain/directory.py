@@ -1,0 +1,61 @@
+"""The directory: every voter and initiator, folded from their events. What panel choice and authentication look at."""
+
+from msgspec import Struct
+
+from magi.domain import initiator as initiators
+from magi.domain import voter as voters
+from magi.domain.ids import InitiatorId, VoterId
+from magi.domain.initiator import Initiator, InitiatorEvent
+from magi.domain.panel import DEFAULT_GROUP, Candidate, Snapshot
+from magi.domain.voter import Voter, VoterEvent
+
+DirectoryEvent = VoterEvent | InitiatorEvent
+
+
+class Principal(Struct, frozen=True):
+    """Whom a token names."""
+
+    initiator_id: InitiatorId
+    token_id: str
+
+
+class Directory:
+    """A copy of the directory that is kept up to date by applying its events in the order of the stream."""
+
+    def __init__(self) -> None:
+        self.voters: dict[VoterId, Voter] = {}
+        self.initiators: dict[InitiatorId, Initiator] = {}
+        self._tokens: dict[str, Principal] = {}
+
+    def apply(self, event: DirectoryEvent) -> None:
+        """Take in the next event of an aggregate. Events that were seen already change nothing."""
+        _, _, name = event.originator_id.partition(".")
+        if isinstance(event, VoterEvent):
+            voter = self.voters.get(VoterId(name), voters.INITIAL)
+            if event.originator_version == voter.version + 1:
+                self.voters[VoterId(name)] = voters.evolve(voter, event)
+            return
+        known = self.initiators.get(InitiatorId(name), initiators.INITIAL)
+        if event.originator_version != known.version + 1:
+            return
+        now = initiators.evolve(known, event)
+        self.initiators[InitiatorId(name)] = now
+        for token, digest in known.tokens.items():
+            if token not in now.tokens:
+                del self._tokens[digest]
+        for token, digest in now.tokens.items():
+            self._tokens[digest] = Principal(InitiatorId(name), token)
+
+    def authenticate(self, token_hash: str) -> Principal | None:
+        """Whom a token (its SHA-256) names, or None when it is unknown or revoked."""
+        return self._tokens.get(token_hash)
+
+    def is_valid(self, principal: Principal) -> bool:
+        """Whether the token that a connection was opened with is still valid."""
+        initiator = self.initiators.get(principal.initiator_id)
+        return initiator is not None and principal.token_id in initiator.tokens
+
+    def snapshot(self, load: dict[VoterId, int], panel_size: int, group: str = DEFAULT_GROUP) -> Snapshot:
+        """What panel choice needs: the voters as they are now, with the number of tasks that each has open."""
+        candidates = {i: Candidate(v.status, v.group, load.get(i, 0)) for i, v in self.voters.items()}
+        return Snapshot(candidates, panel_size, group)

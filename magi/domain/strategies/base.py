@@ -1,0 +1,72 @@
+"""What an adjudication strategy is: a name, its parameters, and one pure function from votes to an outcome."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from magi.domain.messages import Vote
+
+Verdict = Literal["pass", "fail"]
+
+
+class Outcome(Struct, frozen=True):
+    """A verdict and why, in one word (`outcome_reason` of PROTOCOL §1)."""
+
+    final_vote: Verdict
+    reason: str
+
+
+class Votes(Struct, frozen=True):
+    """What a strategy sees: the panel, in the order that it was fixed in, and the votes cast so far.
+
+    A voter without an entry in `cast` is missing. Nothing else is known to a strategy: no time, no order of arrival.
+    """
+
+    panel: tuple[str, ...]
+    cast: Mapping[str, Vote]
+
+    def count(self, vote: Vote) -> int:
+        return sum(1 for v in self.cast.values() if v == vote)
+
+    @property
+    def passed(self) -> int:
+        """P, the number of pass votes."""
+        return self.count("pass")
+
+    @property
+    def failed(self) -> int:
+        """F, the number of fail votes."""
+        return self.count("fail")
+
+    @property
+    def missing(self) -> int:
+        return len(self.panel) - len(self.cast)
+
+
+class Parameters(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Base of every strategy's parameters. A field's constraints are checked when a request names the strategy."""
+
+
+class NoParameters(Parameters, frozen=True):
+    """For a strategy that takes none."""
+
+
+def unchanged(parameters: Any, panel: tuple[str, ...]) -> Any:
+    return parameters
+
+
+class Strategy(Struct, frozen=True):
+    """A rule for adjudication, registered by name (PROTOCOL §4).
+
+    A third party adds one through an entry point of the group ``magi.strategies`` that names a `Strategy`. Every
+    registered strategy is held to the laws in `tests/domain/test_strategy_laws.py`.
+    """
+
+    name: str
+    decide: Callable[[Any, Votes], Outcome]
+    """Pure: the parameters that `fit` returned, and the votes, to the outcome."""
+    parameters: type[Parameters] = NoParameters
+    fit: Callable[[Any, tuple[str, ...]], Any] = unchanged
+    """Fills in what depends on the panel (a default quorum). Raises ValueError, naming the parameter, when they don't."""
+    aliases: tuple[str, ...] = ()

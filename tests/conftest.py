@@ -1,0 +1,57 @@
+"""Fixtures of all tests: a real nats-server, shared or one's own, and a connection to it."""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import nats
+import pytest
+from nats.aio.client import Client
+
+from tests.servers import NatsServer
+
+
+@pytest.fixture(scope="session")
+def shared_nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    """The server behind `nats_server`. Ask for that one."""
+    with NatsServer(tmp_path_factory.mktemp("nats")) as server:
+        yield server
+
+
+@pytest.fixture
+async def nats_server(shared_nats: NatsServer) -> NatsServer:
+    """A running server that the whole session shares, with default sync (fast), empty of streams. Don't stop it."""
+    if not shared_nats.running:
+        shared_nats.restart()
+    client = await nats.connect(shared_nats.url)
+    try:
+        await delete_all_streams(client)
+    finally:
+        await client.close()
+    return shared_nats
+
+
+@pytest.fixture
+def fresh_nats(tmp_path: Path) -> Iterator[NatsServer]:
+    """A server of the test's own: stop, kill and restart it as you like."""
+    with NatsServer(tmp_path / "nats") as server:
+        yield server
+
+
+@pytest.fixture
+async def nc(nats_server: NatsServer) -> AsyncIterator[Client]:
+    """A connection to the shared server, which holds no stream at the start of the test."""
+    client = await nats.connect(nats_server.url)
+    yield client
+    await client.close()
+
+
+async def delete_all_streams(client: Client) -> None:
+    """Make the server as good as new. Deleting a stream is allowed even where purging one is denied."""
+    while True:
+        reply = await client.request("$JS.API.STREAM.NAMES", b"{}")
+        names: list[str] = json.loads(reply.data)["streams"] or []
+        if not names:
+            return
+        for name in names:
+            await client.request(f"$JS.API.STREAM.DELETE.{name}", b"")

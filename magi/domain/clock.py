@@ -17,7 +17,10 @@ def rfc3339(milliseconds: int) -> str:
 
 
 def milliseconds(text: str) -> int:
-    """The inverse of `rfc3339`, for any RFC 3339 time. Raises ValueError when `text` is none, or has no zone."""
+    """The inverse of `rfc3339`. Reads other zones and precisions too, to the nearest millisecond.
+
+    Raises ValueError when `text` is no time, or has no zone.
+    """
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError(f"expected a time with a zone, such as 2026-01-31T12:00:00Z, got {text!r}")

@@ -1,5 +1,7 @@
 """The directory: every voter and initiator, folded from their events. What panel choice and authentication look at."""
 
+from collections.abc import Mapping
+
 from msgspec import Struct
 
 from magi.domain import initiator as initiators
@@ -19,6 +21,12 @@ class Principal(Struct, frozen=True):
     token_id: str
 
 
+def _is_next(event: DirectoryEvent, version: int) -> bool:
+    if event.originator_version > version + 1:
+        raise ValueError(f"{event.originator_id}: expected version {version + 1}, got {event.originator_version}")
+    return event.originator_version == version + 1
+
+
 class Directory:
     """A copy of the directory that is kept up to date by applying its events in the order of the stream."""
 
@@ -28,23 +36,30 @@ class Directory:
         self._tokens: dict[str, Principal] = {}
 
     def apply(self, event: DirectoryEvent) -> None:
-        """Take in the next event of an aggregate. Events that were seen already change nothing."""
+        """Take in the next event of an aggregate. Events that were seen already change nothing.
+
+        Raises ValueError when events before it were missed: one of them could have revoked a token.
+        """
         _, _, name = event.originator_id.partition(".")
         if isinstance(event, VoterEvent):
             voter = self.voters.get(VoterId(name), voters.INITIAL)
-            if event.originator_version == voter.version + 1:
+            if _is_next(event, voter.version):
                 self.voters[VoterId(name)] = voters.evolve(voter, event)
             return
         known = self.initiators.get(InitiatorId(name), initiators.INITIAL)
-        if event.originator_version != known.version + 1:
-            return
-        now = initiators.evolve(known, event)
-        self.initiators[InitiatorId(name)] = now
-        for token, digest in known.tokens.items():
-            if token not in now.tokens:
+        if _is_next(event, known.version):
+            now = initiators.evolve(known, event)
+            self.initiators[InitiatorId(name)] = now
+            self._index_tokens(InitiatorId(name), known.tokens, now.tokens)
+
+    def _index_tokens(self, initiator: InitiatorId, before: Mapping[str, str], now: Mapping[str, str]) -> None:
+        for token, digest in before.items():
+            # Only its own: should two initiators ever hold the same token, revoking one must not revoke the other.
+            if token not in now and self._tokens.get(digest) == Principal(initiator, token):
                 del self._tokens[digest]
-        for token, digest in now.tokens.items():
-            self._tokens[digest] = Principal(InitiatorId(name), token)
+        for token, digest in now.items():
+            if token not in before:
+                self._tokens[digest] = Principal(initiator, token)
 
     def authenticate(self, token_hash: str) -> Principal | None:
         """Whom a token (its SHA-256) names, or None when it is unknown or revoked."""
@@ -55,7 +70,7 @@ class Directory:
         initiator = self.initiators.get(principal.initiator_id)
         return initiator is not None and principal.token_id in initiator.tokens
 
-    def snapshot(self, load: dict[VoterId, int], panel_size: int, group: str = DEFAULT_GROUP) -> Snapshot:
+    def snapshot(self, load: Mapping[VoterId, int], panel_size: int, group: str = DEFAULT_GROUP) -> Snapshot:
         """What panel choice needs: the voters as they are now, with the number of tasks that each has open."""
         candidates = {i: Candidate(v.status, v.group, load.get(i, 0)) for i, v in self.voters.items()}
         return Snapshot(candidates, panel_size, group)

@@ -66,3 +66,11 @@ class Conflict(Refused):
     """The aggregate is not in the state that the command needs (a directory command: registered twice, unknown …)."""
 
     code = "conflict"
+
+
+class StrategyMissing(Exception):
+    """A stored rule can't be applied here: its strategy, or one that takes these parameters, is not installed.
+
+    Not a refusal, since nobody asked for anything wrong: the command must wait, not be dropped, until the strategy is
+    installed again.
+    """

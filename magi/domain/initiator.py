@@ -8,6 +8,7 @@ from msgspec import Struct
 from magi.domain.clock import rfc3339
 from magi.domain.errors import Conflict
 from magi.domain.event import Event
+from magi.domain.ids import check_name
 
 # --- Events -----------------------------------------------------------------------------------------------------------
 
@@ -110,10 +111,15 @@ def token_id(sha256: str) -> str:
 
 
 def decide(state: Initiator, command: InitiatorCommand) -> list[InitiatorEvent]:
-    """The events that `command` leads to; none when it is reflected in `state` already. Raises Conflict."""
+    """The events that `command` leads to; none when the initiator is revoked, or the token issued, already.
+
+    Raises Conflict when the state forbids it, or holds no such initiator or token; InvalidMessage for a new initiator
+    whose id can't be one.
+    """
     at = rfc3339(command.now)
     name = command.initiator_id
     if isinstance(command, Register):
+        check_name(name, "initiator_id")
         if state.version:
             raise Conflict(f"initiator {name!r} is registered already, and {state.status}")
         return [InitiatorRegistered(at=at, initiator_id=name, description=command.description, by=command.by)]

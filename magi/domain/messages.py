@@ -10,7 +10,10 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 Vote = Literal["pass", "fail", "abstain"]
 
-Reason = Annotated[str, Meta(max_length=4096)]
+# A ballot comes straight from a voter on the bus: here is the only place to refuse a NUL, which Postgres can't store.
+_NO_NUL = r"\A[^\x00]*\Z"
+
+Reason = Annotated[str, Meta(max_length=4096, pattern=_NO_NUL)]
 Confidence = Annotated[float, Meta(ge=0, le=1)]
 
 
@@ -49,7 +52,7 @@ class ProgressBallot(Struct, frozen=True, kw_only=True, tag="progress", omit_def
     """A voter says that it is at work."""
 
     task_id: str
-    status: Annotated[str, Meta(min_length=1, max_length=64)] = "processing"
+    status: Annotated[str, Meta(min_length=1, max_length=64, pattern=_NO_NUL)] = "processing"
 
 
 class ResultBallot(Struct, frozen=True, kw_only=True, tag="result", omit_defaults=True):

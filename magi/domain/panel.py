@@ -39,9 +39,10 @@ def choose_panel(named: Sequence[str], snapshot: Snapshot) -> tuple[VoterId, ...
     if named:
         return _named_panel(named, snapshot.voters)
     able = [(v.load, i) for i, v in snapshot.voters.items() if v.status == "active" and v.group == snapshot.group]
-    if not able:
+    chosen = sorted(able)[: max(snapshot.panel_size, 0)]
+    if not chosen:
         raise NoVoters(f"no panel can be formed: no voter of the group {snapshot.group!r} is active")
-    return tuple(sorted(voter for _, voter in sorted(able)[: snapshot.panel_size]))
+    return tuple(sorted(voter for _, voter in chosen))
 
 
 def _named_panel(named: Sequence[str], voters: Mapping[VoterId, Candidate]) -> tuple[VoterId, ...]:

@@ -11,6 +11,7 @@ from typing import Literal
 TokenKind = Literal["i", "v"]
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_DIGITS = frozenset(_ALPHABET)
 _RANDOM = 30
 _CHECK = 6
 ENTROPY = 24
@@ -26,7 +27,9 @@ def _base62(number: int, width: int) -> str:
 
 
 def new_token(kind: TokenKind, entropy: bytes) -> str:
-    """A token made of `entropy`, which must be `ENTROPY` fresh random bytes."""
+    """A token made of `entropy`, which must be `ENTROPY` fresh random bytes. Raises ValueError when they are fewer."""
+    if len(entropy) < ENTROPY:
+        raise ValueError(f"entropy: expected {ENTROPY} random bytes, got {len(entropy)}")
     body = f"magi_{kind}_{_base62(int.from_bytes(entropy, 'big'), _RANDOM)}"
     return body + _base62(zlib.crc32(body.encode()), _CHECK)
 
@@ -34,7 +37,9 @@ def new_token(kind: TokenKind, entropy: bytes) -> str:
 def is_token(text: str, kind: TokenKind) -> bool:
     """Whether `text` has the form and the checksum of a token of this kind. Says nothing about its being valid."""
     prefix = f"magi_{kind}_"
-    if not text.startswith(prefix) or len(text) != len(prefix) + _RANDOM + _CHECK or not text.isascii():
+    if not text.startswith(prefix) or len(text) != len(prefix) + _RANDOM + _CHECK:
+        return False
+    if not _DIGITS.issuperset(text[len(prefix) :]):
         return False
     return text[-_CHECK:] == _base62(zlib.crc32(text[:-_CHECK].encode()), _CHECK)
 

@@ -8,6 +8,7 @@ from msgspec import Struct
 from magi.domain.clock import rfc3339
 from magi.domain.errors import Conflict, UnknownVoter
 from magi.domain.event import Event
+from magi.domain.ids import check_name
 from magi.domain.panel import DEFAULT_GROUP, VoterStatus
 
 # --- Events -----------------------------------------------------------------------------------------------------------
@@ -125,10 +126,12 @@ VoterCommand = Register | Suspend | Reinstate | Revoke
 def decide(state: Voter, command: VoterCommand) -> list[VoterEvent]:
     """The events that `command` leads to; none when the voter is in that state already.
 
-    Raises Conflict when the state forbids it, UnknownVoter when there is no such voter.
+    Raises Conflict when the state forbids it, UnknownVoter when there is no such voter, InvalidMessage for a new voter
+    whose id can't be one.
     """
     at = rfc3339(command.now)
     if isinstance(command, Register):
+        check_name(command.voter_id, "voter_id")
         if state.version:
             raise Conflict(f"voter {command.voter_id!r} is registered already, and {state.status}")
         return [

@@ -5,6 +5,7 @@ changes after the verdict; a command that is already reflected in the state yiel
 """
 
 import hashlib
+from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -123,7 +124,7 @@ def evolve(state: VotingRequest, event: RequestEvent) -> VotingRequest:
             return replace(state, version=version, verdict=event)
 
 
-def fold(events: list[RequestEvent], state: VotingRequest = INITIAL) -> VotingRequest:
+def fold(events: Iterable[RequestEvent], state: VotingRequest = INITIAL) -> VotingRequest:
     for event in events:
         state = evolve(state, event)
     return state
@@ -151,6 +152,7 @@ class CastVote(NamedTuple):
     voter: str
     ballot: ResultBallot
     now: int
+    arrived: int
     """When the ballot reached the inbox: a vote that was accepted in time counts even if it is decided on later."""
 
 
@@ -166,7 +168,8 @@ Command = Submit | ReportProgress | CastVote | Expire
 def decide(state: VotingRequest, command: Command) -> list[RequestEvent]:
     """The events that `command` leads to; none when it is already reflected in `state`.
 
-    Times are milliseconds since 1970. Raises a `Refused` error when the command can't be done.
+    Times are milliseconds since 1970. Raises a `Refused` error when the command can't be done, StrategyMissing when
+    the rule that was fixed at reception can't be applied here.
     """
     match command:
         case Submit():
@@ -178,7 +181,8 @@ def decide(state: VotingRequest, command: Command) -> list[RequestEvent]:
         case Expire(now=now):
             if state.received is None or state.verdict or now < state.deadline:
                 return []
-            return [_adjudicate(state, "deadline", now)]
+            # All votes are in when the orchestrator died before their verdict and the last ballot did not come again.
+            return [_adjudicate(state, "deadline" if state.outstanding else "votes", now)]
 
 
 def content_digest(submission: Submission) -> str:
@@ -236,7 +240,7 @@ def _report_progress(state: VotingRequest, command: ReportProgress) -> list[Requ
 
 
 def _cast_vote(state: VotingRequest, command: CastVote) -> list[RequestEvent]:
-    voter, ballot, now = command
+    voter, ballot, now, arrived = command
     _check_ballot(state, voter)
     counted = state.votes.get(voter)
     if counted:
@@ -244,7 +248,7 @@ def _cast_vote(state: VotingRequest, command: CastVote) -> list[RequestEvent]:
             raise AlreadyVoted(f"voter {voter!r} has voted {counted.vote!r} already")
         # The same ballot again. Its orchestrator may have died between the vote and the verdict that it led to.
         return _verdict(state, now)
-    if state.verdict or now >= state.deadline:
+    if state.verdict or arrived >= state.deadline:
         raise Late("the request is decided" if state.verdict else "the deadline has passed")
     result = VoterResult(
         at=rfc3339(now), voter_id=voter, vote=ballot.vote, reason=ballot.reason, confidence=ballot.confidence

@@ -2,7 +2,7 @@
 
 The only module that opens a connection. What nats-py does differently from what we need is put right here:
 `publish_async` leaks its futures when the server dies and hides API errors, so acknowledgements come to an inbox of
-ours; the client closes for good on an error that it doesn't know, so whoever connects is told by `on_closed`.
+ours; the client closes for good on an error that it doesn't know, so whoever connects is told by `closed`.
 """
 
 import asyncio
@@ -11,19 +11,25 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Self
 
 import msgspec
-import nats
 import structlog
 from msgspec import Struct
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
+from nats.errors import MaxPayloadError, NoRespondersError
 
 log = structlog.get_logger(__name__)
 
 ACK_TIMEOUT = 5.0
 """Seconds to wait for an acknowledgement: 25 times the worst fsync that was measured under load."""
 CONNECT_TIMEOUT = 5.0
+RECONNECT_EVERY = 0.1
+"""Seconds between two tries to connect again. nats-server is up 10 ms after its start."""
+PING_EVERY = 10
+"""Seconds. After three unanswered ones a connection counts as dead; nats-py's own 120 would take six minutes."""
+TOO_LARGE = 10054
+"""The server's error code for a message that is too large."""
 _SWEEP = 0.5
 
 Handler = Callable[[Msg], Awaitable[None]]
@@ -65,6 +71,7 @@ class PubAck(Struct, frozen=True):
     seq: int = 0
     duplicate: bool = False
     count: int = 0
+    """How many messages an atomic batch stored; `seq` is the last one's."""
     error: ApiError | None = None
 
 
@@ -77,18 +84,25 @@ class Bus:
     `nc` is the nats-py client, for subscriptions and requests off the hot path.
     """
 
-    def __init__(self, nc: Client) -> None:
+    def __init__(self, nc: Client, name: str = "") -> None:
         self.nc = nc
+        self.name = name
+        self.on_disconnected: list[Callable[[], Awaitable[None]]] = []
+        """Called when the connection is lost: what was asked on it is answered no more. Must not wait for the bus."""
         self.on_reconnected: list[Callable[[], Awaitable[None]]] = []
         """Called after the connection is back: whoever reads must ask again."""
         self.closed = asyncio.Event()
-        """Set when the client gave up for good. The process must end, so that it is started anew."""
+        """Set when the client gave up for good, not by `close`. The process must end, so that it is started anew."""
         self.reconnects = 0
+        self._up = asyncio.Event()
+        self._closing = False
+        self._problem = ""
         self._inbox = ""
         self._tokens = itertools.count(1)
         self._waiting: dict[str, tuple[asyncio.Future[PubAck], float]] = {}
         self._loop = asyncio.get_running_loop()
         self._sweeper: asyncio.TimerHandle | None = None
+        self._telling: asyncio.Task[None] | None = None
 
     @classmethod
     async def connect(
@@ -98,68 +112,96 @@ class Bus:
 
         `attempts` bounds the tries before the first success; afterwards it reconnects for ever. Raises CannotConnect.
         """
-        nc = Client()
-        bus = cls(nc)
-        problems: list[str] = []
-
-        async def on_error(error: Exception) -> None:
-            problems.append(str(error))
-            log.warning("nats_error", error=str(error), component=name)
-
-        async def on_reconnected() -> None:
-            bus.reconnects += 1
-            log.info("nats_reconnected", component=name)
-            bus._give_up_waiting("the connection was lost")  # what was sent on the old one is answered no more
-            for callback in bus.on_reconnected:
-                await callback()
-
-        async def on_disconnected() -> None:
-            log.info("nats_disconnected", component=name)
-
-        async def on_closed() -> None:
-            bus.closed.set()
-
-        for attempt in range(attempts):
-            problems.clear()
+        if seed is not None:
+            _check_seed(seed)
+        attempt = 1
+        while True:
+            bus = cls(Client(), name)  # a client that failed to connect keeps what is left of its try
             try:
-                await nc.connect(
-                    url,
-                    name=name,
-                    nkeys_seed_str=seed,
-                    inbox_prefix=inbox_prefix.encode(),
-                    error_cb=on_error,
-                    reconnected_cb=on_reconnected,
-                    disconnected_cb=on_disconnected,
-                    closed_cb=on_closed,
-                    connect_timeout=int(CONNECT_TIMEOUT),
-                    allow_reconnect=False,
-                )
-                break
-            except (OSError, NatsError, TimeoutError) as error:
-                if attempt + 1 == attempts:
-                    reason = problems[-1] if problems else str(error) or type(error).__name__
+                await bus._connect(url, seed, inbox_prefix)
+                return bus
+            except (OSError, NatsError, TimeoutError, ValueError) as error:
+                if attempt == attempts:
+                    reason = bus._problem or str(error) or type(error).__name__
                     raise CannotConnect(f"can't connect to NATS at {url}: {reason}") from error
-                await asyncio.sleep(min(0.1 * 2**attempt, 2.0))
-        # Before the first success a refusal must be told at once; from here on an outage is to be waited for.
-        nc.options["allow_reconnect"] = True
-        nc.options["max_reconnect_attempts"] = -1
-        nc.options["reconnect_time_wait"] = 0.1
-        bus.closed.clear()
-        await bus._start()
-        return bus
+            await asyncio.sleep(min(0.1 * 2 ** (attempt - 1), 2.0))
+            attempt += 1
 
-    async def _start(self) -> None:
+    async def _connect(self, url: str, seed: str | None, inbox_prefix: str) -> None:
+        await self.nc.connect(
+            url,
+            name=self.name,
+            nkeys_seed_str=seed,
+            inbox_prefix=inbox_prefix.encode(),
+            error_cb=self._on_error,
+            reconnected_cb=self._on_reconnected,
+            disconnected_cb=self._on_disconnected,
+            closed_cb=self._on_closed,
+            connect_timeout=int(CONNECT_TIMEOUT),
+            ping_interval=PING_EVERY,
+            # Before the first success a refusal must be told at once; from there on an outage is to be waited for.
+            # nats-py heeds no number below 1 here: it would try for ever.
+            allow_reconnect=False,
+            max_reconnect_attempts=1,
+            reconnect_time_wait=0,
+        )
+        if not self.nc.is_connected:  # as when the server waits in vain for its own authentication service
+            await self.nc.close()
+            raise NatsError("the server didn't let us in")
+        self.nc.options["allow_reconnect"] = True
+        self.nc.options["max_reconnect_attempts"] = -1
+        self.nc.options["reconnect_time_wait"] = RECONNECT_EVERY
+        self._up.set()
         self._inbox = self.nc.new_inbox()
         await self.subscribe(f"{self._inbox}.*", self._on_ack)
         self._sweep()
 
     async def close(self) -> None:
         """Flush and disconnect. Whoever waits for an acknowledgement gets NoAck."""
+        self._closing = True
         if self._sweeper:
             self._sweeper.cancel()
-        self._give_up_waiting("the connection was closed")
+        if self._telling:
+            self._telling.cancel()
         if not self.nc.is_closed:
             await self.nc.close()
+        self._up.clear()
+        self._give_up_waiting("the connection was closed")
+
+    async def _on_error(self, error: Exception) -> None:
+        problem = str(error) or type(error).__name__
+        if not isinstance(error, NatsError | OSError | TimeoutError):
+            log.error("handler_failed", component=self.name, exc_info=error)
+        elif problem != self._problem and self._up.is_set():  # ten tries a second fail in the same way
+            log.warning("nats_error", error=problem, component=self.name)
+        self._problem = problem
+
+    async def _on_disconnected(self) -> None:
+        if self._up.is_set():
+            log.info("nats_disconnected", component=self.name)
+        self._up.clear()
+        self._give_up_waiting("the connection was lost")  # what was sent on it is answered no more
+        await self._tell(self.on_disconnected)
+
+    async def _on_reconnected(self) -> None:
+        self.reconnects += 1
+        self._problem = ""
+        self._up.set()
+        log.info("nats_reconnected", component=self.name)
+        # In a task of its own: nats-py takes what a callback raises for a failed connection.
+        self._telling = asyncio.create_task(self._tell(self.on_reconnected))
+
+    async def _on_closed(self) -> None:
+        if not self._closing:
+            log.error("nats_closed", error=str(self.nc.last_error or ""), component=self.name)
+            self.closed.set()
+
+    async def _tell(self, callbacks: list[Callable[[], Awaitable[None]]]) -> None:
+        for callback in tuple(callbacks):
+            try:
+                await callback()
+            except Exception:  # one reader's failure must not keep the others from reading on
+                log.exception("callback_failed", component=self.name)
 
     def _give_up_waiting(self, reason: str) -> None:
         for future, _ in self._waiting.values():
@@ -168,13 +210,29 @@ class Bus:
         self._waiting.clear()
 
     async def subscribe(self, subject: str, handler: Handler) -> Subscription:
-        """Call `handler` for each message, one after the other. The client's own queue is unbounded: see to it."""
-        return await self.nc.subscribe(subject, cb=handler, pending_msgs_limit=-1, pending_bytes_limit=-1)
+        """Call `handler` for each message, one after the other. The client's own queue is unbounded: see to it.
 
-    async def publish(self, subject: str, data: bytes = b"", *, reply: str = "") -> None:
-        """Publish without an acknowledgement: it may be lost. Raises NoAck when the connection is down."""
+        Raises NoAck when the connection was closed.
+        """
         try:
-            await self.nc.publish(subject, data, reply=reply)
+            return await self.nc.subscribe(subject, cb=handler, pending_msgs_limit=-1, pending_bytes_limit=-1)
+        except NatsError as error:
+            raise NoAck(f"can't subscribe: {error}") from error
+
+    async def publish(
+        self, subject: str, data: bytes = b"", *, reply: str = "", headers: Mapping[str, str] | None = None
+    ) -> None:
+        """Publish without an acknowledgement: it may be lost. While the connection is down it waits in a buffer.
+
+        Raises NoAck when the connection was closed or the buffer is full, Rejected when it is too large.
+        """
+        if headers and len(data) + _size(headers) > self.nc.max_payload:
+            # nats-py counts the data only. The server would end the connection, and nats-py itself, for good.
+            raise Rejected(400, TOO_LARGE, "message size exceeds maximum allowed")
+        try:
+            await self.nc.publish(subject, data, reply=reply, headers=dict(headers) if headers else None)
+        except MaxPayloadError as error:
+            raise Rejected(400, TOO_LARGE, "message size exceeds maximum allowed") from error
         except NatsError as error:
             raise NoAck(f"can't publish: {error}") from error
 
@@ -183,25 +241,37 @@ class Bus:
     ) -> PubAck:
         """Publish into the stream that takes `subject` and return once it is stored there.
 
-        Raises Rejected (not stored), NoAck or NoStream (unknown: try again with the same id).
+        While the connection is down it is waited for. Raises Rejected (not stored), NoAck or NoStream (unknown: try
+        again with the same id).
         """
+        deadline = self._loop.time() + timeout
+        if not self._up.is_set():
+            # A publish into nats-py's buffer would be stored long after its caller has given up.
+            await self._reconnection(timeout)
         token = str(next(self._tokens))
         future: asyncio.Future[PubAck] = self._loop.create_future()
-        self._waiting[token] = (future, self._loop.time() + timeout)
+        self._waiting[token] = (future, deadline)
         try:
-            await self.nc.publish(
-                subject, data, reply=f"{self._inbox}.{token}", headers=dict(headers) if headers else None
-            )
-        except NatsError as error:
+            await self.publish(subject, data, reply=f"{self._inbox}.{token}", headers=headers)
+        except (BusError, Rejected):
             self._waiting.pop(token, None)
-            raise NoAck(f"can't publish: {error}") from error
+            raise
         return await future
+
+    async def _reconnection(self, timeout: float) -> None:
+        if not self.nc.is_closed:
+            try:
+                await asyncio.wait_for(self._up.wait(), timeout)
+                return
+            except TimeoutError:
+                pass
+        raise NoAck("not connected to NATS")
 
     async def request(self, subject: str, data: bytes = b"", timeout: float = ACK_TIMEOUT) -> bytes:
         """Ask and return the answer. Raises NoStream when nobody serves the subject, NoAck when no answer comes."""
         try:
             return (await self.nc.request(subject, data, timeout=timeout)).data
-        except nats.errors.NoRespondersError as error:
+        except NoRespondersError as error:
             raise NoStream(f"nobody answers {subject}") from error
         except (NatsError, TimeoutError) as error:
             raise NoAck(f"no answer from {subject}: {error}") from error
@@ -227,3 +297,18 @@ class Bus:
             if not future.done():
                 future.set_exception(NoAck("no acknowledgement came in time"))
         self._sweeper = self._loop.call_later(_SWEEP, self._sweep)
+
+
+def _size(headers: Mapping[str, str]) -> int:
+    """Bytes of a message's headers on the wire."""
+    return len("NATS/1.0\r\n\r\n") + sum(len(key) + len(value.encode()) + 4 for key, value in headers.items())
+
+
+def _check_seed(seed: str) -> None:
+    """Raises CannotConnect when `seed` can't be an nkey's; nats-py would raise whatever its decoder does."""
+    import nkeys  # here, since only those who prove a key need it
+
+    try:
+        nkeys.from_seed(bytearray(seed.strip().encode())).wipe()
+    except (nkeys.NkeysError, ValueError) as error:
+        raise CannotConnect(f"this is no nkey seed: {error}") from error

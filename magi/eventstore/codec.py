@@ -10,9 +10,18 @@ import msgspec
 from magi.domain.ids import AggregateId
 from magi.eventstore.history import CorruptHistory, E, Head, Recorded
 
-_process = os.urandom(8).hex()
-_numbers = count(1)
+_process: str
+_numbers: "count[int]"
 _encode = msgspec.json.Encoder().encode
+
+
+def _be_a_new_process() -> None:
+    global _process, _numbers
+    _process, _numbers = os.urandom(8).hex(), count(1)
+
+
+_be_a_new_process()
+os.register_at_fork(after_in_child=_be_a_new_process)  # or a fork would go on with its parent's ids
 
 
 def new_event_id() -> str:

@@ -69,9 +69,7 @@ def streams_folder() -> Path:
     raise DeclarationError(f"no stream files: neither {package / '_streams'} nor {package.parent / 'streams'} exists")
 
 
-def load_declarations(
-    folder: Path | None = None, overrides: Overrides = NO_OVERRIDES
-) -> tuple[StreamDeclaration, ...]:
+def load_declarations(folder: Path | None = None, overrides: Overrides = NO_OVERRIDES) -> tuple[StreamDeclaration, ...]:
     """Read every ``*.toml`` of `folder` (default: ours), in the order of their names, with `overrides` applied.
 
     Raises DeclarationError naming the file and the field, or the stream that no file declares.

@@ -16,9 +16,12 @@ TIMEOUT = 5.0
 
 
 class StoredMessage(Struct, frozen=True):
+    """A message as a stream holds it."""
+
     sequence: int
     subject: str
     data: bytes
+    headers: dict[str, str] = {}
 
 
 class _Reply:
@@ -44,7 +47,7 @@ class DirectReader:
     async def start(self) -> None:
         self._inbox = self._bus.nc.new_inbox()
         await self._bus.subscribe(f"{self._inbox}.*", self._receive)
-        self._bus.on_reconnected.append(self._give_up_waiting)
+        self._bus.on_disconnected.append(self._give_up_waiting)
 
     async def of_subject(self, subject: str, start: int = 1) -> list[StoredMessage]:
         """Every message on a literal subject with a sequence from `start`, in order.
@@ -58,6 +61,11 @@ class DirectReader:
             if not reply.pending or not reply.messages:
                 return found
             start = found[-1].sequence + 1
+
+    async def next_of_subject(self, subject: str, start: int) -> StoredMessage | None:
+        """The first message on a literal subject with a sequence from `start`."""
+        reply = await self._ask({"seq": max(1, start), "next_by_subj": subject, "batch": 1})
+        return reply.messages[0] if reply.messages else None
 
     async def last_of_subject(self, subject: str) -> StoredMessage | None:
         """The last message on a literal subject."""
@@ -110,7 +118,9 @@ class DirectReader:
             return
         status = headers.get("Status")
         if status is None:
-            reply.messages.append(StoredMessage(int(headers["Nats-Sequence"]), headers["Nats-Subject"], msg.data))
+            reply.messages.append(
+                StoredMessage(int(headers["Nats-Sequence"]), headers["Nats-Subject"], msg.data, headers)
+            )
         elif reply.done.done():
             return
         elif status in ("204", "404"):  # the end of the batch, or nothing found

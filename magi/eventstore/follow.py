@@ -1,4 +1,4 @@
-"""Following a stream: every event from a position on, first what is stored and then what comes, without a hole."""
+"""Following a stream: every message from a position on, first what is stored and then what comes, without a hole."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,8 +8,9 @@ import msgspec
 import structlog
 from nats.aio.msg import Msg
 
-from magi.eventstore.bus import Bus, BusError
+from magi.eventstore.bus import Bus, BusError, NoStream
 from magi.eventstore.codec import Codec
+from magi.eventstore.direct import StoredMessage
 from magi.eventstore.history import E, Recorded, StoreError
 from magi.eventstore.pull import PullConsumer, delivery
 
@@ -17,54 +18,57 @@ log = structlog.get_logger(__name__)
 
 FORGOTTEN_AFTER = 300
 """Seconds after which the server forgets a follower that has stopped reading."""
+_PAUSE = 0.5
 
 
 class HoleInStream(StoreError):
     """A sequence is missing in a stream that never deletes: what is read is not what was stored."""
 
 
-class Follower(Generic[E]):
-    """Calls `on_event` for each event of `stream` from sequence `start` on, in order, one after the other.
+class MessageFollower:
+    """Calls `on_message` for each message of `stream` from sequence `start` on, in order, one after the other.
 
-    Its consumer lives in the server's memory and is made anew at the right position when it is gone. `failed` is set to
-    what stopped it: a hole, an event that can't be decoded, or what `on_event` raised.
+    Its consumer lives in the server's memory and is made anew at the right position when it is gone, and after every
+    reconnect: nothing is acknowledged, so what was on its way is lost. `failed` is set to what stopped it: a hole, or
+    what `on_message` raised.
     """
 
     def __init__(
-        self, bus: Bus, stream: str, codec: Codec[E], on_event: Callable[[Recorded[E]], Awaitable[None]], start: int = 1
+        self, bus: Bus, stream: str, on_message: Callable[[StoredMessage], Awaitable[None]], start: int = 1
     ) -> None:
         self._bus = bus
         self._stream = stream
-        self._codec = codec
-        self._on_event = on_event
-        self._next = start
+        self._on_message = on_message
+        self._next = max(1, start)
+        self._target = 0
+        self._at_start = False
+        """Nothing has come yet from the consumer that is read: what it begins with is what the stream has there."""
         self._consumer = ""
         self._pull: PullConsumer | None = None
         self.caught_up = asyncio.Event()
         """Set once everything was delivered that was stored when the follower started."""
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._anew: asyncio.Task[None] | None = None
+        self._gone = asyncio.Event()
+        self._keeper: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Begin to follow. Raises BusError when the stream doesn't answer."""
-        await self._attach()
+        self._target = self._next - 1 + await self._attach()
+        self._look_whether_caught_up()
+        self._bus.on_reconnected.append(self._reconnected)
+        self._keeper = asyncio.create_task(self._keep_attached())
 
     async def stop(self) -> None:
-        if self._anew:
-            self._anew.cancel()
-        if self._pull:
-            await self._pull.stop()
-            self._pull = None
+        if self._reconnected in self._bus.on_reconnected:
+            self._bus.on_reconnected.remove(self._reconnected)
+        if self._keeper:
+            self._keeper.cancel()
+        await self._leave()
         if not self.failed.done():
             self.failed.cancel()
-        if self._consumer and not self._bus.nc.is_closed:
-            try:
-                await self._bus.request(f"$JS.API.CONSUMER.DELETE.{self._stream}.{self._consumer}", timeout=1.0)
-            except BusError as error:
-                log.debug("follower_left", stream=self._stream, error=str(error))  # the server forgets it by itself
 
-    async def _attach(self) -> None:
-        """Make a consumer at the position that comes next, and read it."""
+    async def _attach(self) -> int:
+        """Make a consumer at the position that comes next, and read it. Returns how many messages it has to give."""
         config = {
             "deliver_policy": "by_start_sequence",
             "opt_start_seq": self._next,
@@ -80,43 +84,74 @@ class Follower(Generic[E]):
             )
         )
         if "error" in answer:
-            raise BusError(f"can't follow {self._stream}: {answer['error'].get('description')}")
+            raise NoStream(f"can't follow {self._stream}: {answer['error'].get('description')}")
         self._consumer = answer["name"]
-        if not answer["num_pending"]:
-            self.caught_up.set()
-        self._pull = PullConsumer(self._bus, self._stream, self._consumer, self._receive, want=2000, on_gone=self._gone)
+        self._at_start = True
+        self._pull = PullConsumer(
+            self._bus, self._stream, self._consumer, self._receive, want=2000, on_gone=self._gone.set
+        )
         await self._pull.start()
+        return int(answer["num_pending"])
 
-    def _gone(self) -> None:
-        # In a task of its own: the pull consumer that calls this is about to be stopped.
-        if self._anew is None or self._anew.done():
-            self._anew = asyncio.create_task(self._attach_anew())
-
-    async def _attach_anew(self) -> None:
+    async def _leave(self) -> None:
+        """Stop reading, once the message at hand is done with, and remove the consumer."""
         pull, self._pull = self._pull, None
-        if pull:
-            await pull.stop()
-        while True:
+        if pull is None:
+            return
+        await pull.abandon()
+        if self._bus.nc.is_connected:
             try:
-                await self._attach()
-                return
+                await self._bus.request(f"$JS.API.CONSUMER.DELETE.{self._stream}.{self._consumer}", timeout=1.0)
             except BusError as error:
-                log.info("follower_waits", stream=self._stream, error=str(error))
-                await asyncio.sleep(0.5)
+                log.debug("follower_left", stream=self._stream, error=str(error))  # the server forgets it by itself
+
+    async def _reconnected(self) -> None:
+        self._gone.set()
+
+    async def _keep_attached(self) -> None:
+        while True:
+            await self._gone.wait()
+            self._gone.clear()
+            await self._leave()
+            while not self.failed.done():
+                try:
+                    await self._attach()
+                    break
+                except BusError as error:
+                    log.info("follower_waits", stream=self._stream, error=str(error))
+                    await asyncio.sleep(_PAUSE)
 
     async def _receive(self, msg: Msg) -> None:
-        if self.failed.done():
-            return
         about = delivery(msg.reply)
-        if about.sequence < self._next:
+        if self.failed.done() or about.sequence < self._next:
             return
+        at_start, self._at_start = self._at_start, False
         try:
             if about.sequence > self._next:
+                if not at_start:  # lost on the way, as when the connection broke: look whether the stream has it
+                    self._gone.set()
+                    return
                 raise HoleInStream(f"{self._stream}: {about.sequence} came where {self._next} was expected")
-            await self._on_event(self._codec.recorded(about.sequence, msg.data))
+            await self._on_message(StoredMessage(about.sequence, msg.subject, msg.data, msg.headers or {}))
         except Exception as error:  # noqa: BLE001 - whatever it is: it stops this follower, and its owner is told
             self.failed.set_exception(error)
+            self._gone.set()  # and nothing more is read
             return
         self._next = about.sequence + 1
-        if not about.pending:
+        self._look_whether_caught_up()
+
+    def _look_whether_caught_up(self) -> None:
+        if self._next > self._target:
             self.caught_up.set()
+
+
+class Follower(MessageFollower, Generic[E]):
+    """Calls `on_event` for each event of `stream`. `failed` may be an event that can't be decoded, too."""
+
+    def __init__(
+        self, bus: Bus, stream: str, codec: Codec[E], on_event: Callable[[Recorded[E]], Awaitable[None]], start: int = 1
+    ) -> None:
+        async def on_message(message: StoredMessage) -> None:
+            await on_event(codec.recorded(message.sequence, message.data))
+
+        super().__init__(bus, stream, on_message, start)

@@ -1,17 +1,16 @@
 """The event store on JetStream: a stream, a subject an aggregate, compare-and-swap on the subject's last sequence."""
 
-import asyncio
-import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 import structlog
 
 from magi.domain.ids import AggregateId
-from magi.eventstore.bus import Bus, BusError, Rejected
+from magi.eventstore.bus import Bus, NoAck, Rejected
 from magi.eventstore.codec import Codec
-from magi.eventstore.direct import BATCH, DirectReader
+from magi.eventstore.direct import BATCH, DirectReader, StoredMessage
 from magi.eventstore.history import AppendConflict, CorruptHistory, E, Head, Recorded, StoreUnavailable
+from magi.eventstore.patience import PATIENCE, patiently
 
 log = structlog.get_logger(__name__)
 
@@ -20,10 +19,6 @@ T = TypeVar("T")
 EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 CONFLICTS = frozenset({10071, 10164, 10201})
 """What the server calls a failed compare-and-swap: on one server, in a cluster with writes under way, in a batch."""
-PATIENCE = 30.0
-"""Seconds to go on trying while the stream doesn't answer: five times the longest election measured (5.5 s)."""
-_FIRST_PAUSE = 0.05
-_LONGEST_PAUSE = 1.0
 
 
 class JetStreamLog(Generic[E]):
@@ -60,7 +55,7 @@ class JetStreamLog(Generic[E]):
     async def load(self, aggregate: AggregateId, after: int = 0) -> list[Recorded[E]]:
         """See `EventStore.load`."""
         messages = await self._patiently(lambda: self.direct.of_subject(self.subject(aggregate)))
-        history = [self.codec.recorded(m.sequence, m.data) for m in messages]
+        history = [self._recorded(message) for message in messages]
         for version, recorded in enumerate(history, 1):
             if recorded.head.version != version:
                 raise CorruptHistory(f"{aggregate}: version {recorded.head.version} where {version} was expected")
@@ -68,28 +63,43 @@ class JetStreamLog(Generic[E]):
 
     async def read(self, start: int = 1, stop: int | None = None) -> AsyncIterator[Recorded[E]]:
         """See `EventStore.read`."""
-        end = await self.last_sequence() if stop is None else stop
+        start = max(1, start)
+        end = await self.last_sequence()
+        if stop is not None:
+            end = min(stop, end)
         while start <= end:
             limit = min(BATCH, end - start + 1)
-            messages = await self._patiently(lambda first=start, n=limit: self.direct.batch(first, n))  # type: ignore[misc]
-            if not messages:
-                return
+            messages = await self._patiently(lambda first=start, n=limit: self._batch(first, n))  # type: ignore[misc]
             for message in messages:
-                if message.sequence > end:
-                    return
-                yield self.codec.recorded(message.sequence, message.data)
-            start = messages[-1].sequence + 1
+                if message.sequence != start:
+                    raise CorruptHistory(f"{self.stream}: {message.sequence} came where {start} was expected")
+                yield self._recorded(message)
+                start += 1
 
     async def last_sequence(self) -> int:
         """See `EventStore.last_sequence`."""
         return await self._patiently(self.direct.last_sequence)
 
+    async def _batch(self, start: int, limit: int) -> list[StoredMessage]:
+        """The messages from `start`, which is known to be stored. A replica may be asked that hasn't got it yet."""
+        messages = await self.direct.batch(start, limit)
+        if not messages:
+            raise NoAck(f"{start} isn't there, though the stream goes beyond it")
+        return messages
+
+    def _recorded(self, message: StoredMessage) -> Recorded[E]:
+        try:
+            return self.codec.recorded(message.sequence, message.data)
+        except CorruptHistory as error:
+            aggregate = message.subject.removeprefix(self.prefix)
+            raise CorruptHistory(f"{aggregate}: {error} (sequence {message.sequence} of {self.stream})") from error
+
     async def _store(self, subject: str, data: bytes, event_id: str, expected: int) -> int:
         """Publish until it is known whether this very event is stored; return its sequence.
 
         A lost acknowledgement can't be told from a lost publish. The retry carries the same event and the same
-        expectation: stored twice it can't be, and when the server refuses it, the subject's last message says whose
-        event stands there.
+        expectation: stored twice it can't be, and when the server refuses it, the message that follows the expected one
+        says whose event stands there.
         """
         headers = {EXPECTED: str(expected)}
         try:
@@ -97,21 +107,11 @@ class JetStreamLog(Generic[E]):
         except Rejected as error:
             if error.err_code not in CONFLICTS:
                 raise StoreUnavailable(f"{self.stream} refuses events: {error}") from error
-            last = await self._patiently(lambda: self.direct.last_of_subject(subject))
-            if last and self.codec.decode(last.data).id == event_id:
-                log.info("lost_ack", stream=self.stream, sequence=last.sequence)
-                return last.sequence
+            there = await self._patiently(lambda: self.direct.next_of_subject(subject, expected + 1))
+            if there and self._recorded(there).event.id == event_id:
+                log.info("lost_ack", stream=self.stream, sequence=there.sequence)
+                return there.sequence
             raise AppendConflict(f"{subject}: {error}") from error
 
     async def _patiently(self, operation: Callable[[], Awaitable[T]]) -> T:
-        """Do it, again and again while the stream doesn't answer. Raises StoreUnavailable in the end."""
-        give_up = asyncio.get_running_loop().time() + self._patience
-        pause = _FIRST_PAUSE
-        while True:
-            try:
-                return await operation()
-            except BusError as error:
-                if asyncio.get_running_loop().time() + pause > give_up:
-                    raise StoreUnavailable(f"{self.stream}: {error}") from error
-                await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
-                pause = min(2 * pause, _LONGEST_PAUSE)
+        return await patiently(operation, self.stream, self._patience)

@@ -5,6 +5,7 @@ nothing was heard for too long. A consumer with a priority group is pinned: one 
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -12,6 +13,7 @@ import structlog
 from msgspec import UNSET, Struct, UnsetType
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
+from nats.errors import Error as NatsError
 
 from magi.eventstore.bus import Bus, BusError
 
@@ -22,7 +24,10 @@ SILENCE = 2.0
 
 
 REFUSED = 0.1
-"""Seconds to wait after a request was refused."""
+"""Seconds to wait after a request was refused: asked at once it would be refused at once again."""
+
+LEAVE = 1.0
+"""Seconds to wait for what is on its way when reading stops."""
 
 
 class Delivery(Struct, frozen=True):
@@ -77,6 +82,7 @@ class PullConsumer:
         room: Callable[[], int] | None = None,
         on_gone: Callable[[], None] | None = None,
     ) -> None:
+        """`on_gone()` is called when the consumer or its stream is missing, or doesn't answer."""
         self._bus = bus
         self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
         self._name = f"{stream}.{consumer}"
@@ -88,31 +94,85 @@ class PullConsumer:
         self._on_gone = on_gone
         self._pin: str | None = None
         self._asked = 0
+        """Messages that may yet come to the reader: asked for, or received and not handed on."""
         self._heard = 0.0
+        self._not_before = 0.0
+        # Messages are taken over at once and handed on by a task of our own: nats-py cancels a running callback and
+        # drops what is behind it when its subscription ends.
+        self._received: deque[Msg] = deque()
+        self._wake = asyncio.Event()
+        self._stopping = False
         self._sub: Subscription | None = None
+        self._subscribing = asyncio.Lock()
+        self._reader: asyncio.Task[None] | None = None
         self._watch: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
 
     async def start(self) -> None:
         """Begin to read. Messages come until `stop`."""
-        self._sub = await self._bus.subscribe(self._bus.nc.new_inbox(), self._receive)
-        self._bus.on_reconnected.append(self._ask_anew)
+        self._reader = asyncio.create_task(self._hand_on())
         self._watch = asyncio.create_task(self._watchdog())
+        self._bus.on_disconnected.append(self._forget)
+        self._bus.on_reconnected.append(self._ask_anew)
         await self._ask_anew()
 
     async def stop(self) -> None:
-        """Ask for nothing more. What was delivered and isn't acknowledged comes again, to whoever reads then."""
+        """Ask for nothing more, let the running callback end, and give back what it hasn't had: that comes again at
+        once, to whoever reads then. What it has had and not acknowledged comes again after the consumer's ack_wait."""
+        for msg in await self.abandon():
+            try:
+                await self._bus.publish(msg.reply, b"-NAK")
+            except BusError:
+                return
+
+    async def abandon(self) -> list[Msg]:
+        """Like `stop`, for a consumer without acknowledgements: nothing is given back. Returns what wasn't had."""
+        self._stopping = True
+        self._wake.set()
         if self._watch:
             self._watch.cancel()
-        if self._ask_anew in self._bus.on_reconnected:
-            self._bus.on_reconnected.remove(self._ask_anew)
-        if self._sub and not self._bus.nc.is_closed:
-            await self._sub.unsubscribe()
-        self._sub = None
+        for callbacks, callback in (
+            (self._bus.on_disconnected, self._forget),
+            (self._bus.on_reconnected, self._ask_anew),
+        ):
+            if callback in callbacks:
+                callbacks.remove(callback)
+        if self._reader and self._reader is not asyncio.current_task():
+            try:
+                await asyncio.wait([self._reader])
+            finally:
+                self._reader.cancel()  # only if our own caller has lost its patience
+        sub, self._sub = self._sub, None
+        if sub:
+            await self._drain(sub)
+        left = list(self._received)
+        self._received.clear()
+        return left
+
+    async def _drain(self, sub: Subscription) -> None:
+        """End the subscription, after what the server has sent already has come."""
+        if not self._bus.nc.is_connected:
+            await self._unsubscribe(sub)
+            return
+        # Never cancelled: when the answer to a cancelled flush comes, nats-py stops reading from the connection.
+        draining = asyncio.create_task(sub.drain())  # type: ignore[no-untyped-call]
+        draining.add_done_callback(self._drained)
+        await asyncio.wait([draining], timeout=LEAVE)
+
+    def _drained(self, draining: asyncio.Task[None]) -> None:
+        error = None if draining.cancelled() else draining.exception()
+        if error:
+            log.debug("drain_failed", consumer=self._name, error=str(error))  # the connection is gone
+
+    async def _unsubscribe(self, sub: Subscription) -> None:
+        try:
+            await sub.unsubscribe()
+        except NatsError as error:
+            log.debug("unsubscribe_failed", consumer=self._name, error=str(error))  # the connection was closed
 
     async def ask(self) -> None:
         """Ask for more, if there is room and less than half of what may be asked for is."""
-        if self._sub is None:
+        if self._sub is None or self._stopping or self._loop.time() < self._not_before:
             return
         most = self._want if self._room is None else min(self._want, self._room())
         if self._asked > most // 2 or most <= self._asked:
@@ -125,48 +185,87 @@ class PullConsumer:
         except BusError:
             self._asked -= batch  # the connection is down; the reconnect asks again
 
+    async def _forget(self) -> None:
+        """The connection is lost, but the server may live on, and the requests with it: if their inbox was subscribed
+        again they would be answered besides the new ones, with more than there is room for."""
+        sub, self._sub = self._sub, None
+        if sub:
+            await self._unsubscribe(sub)
+
     async def _ask_anew(self) -> None:
-        self._asked = 0
-        self._heard = self._loop.time()
+        """Forget every request that was made, and ask in a new inbox."""
+        async with self._subscribing:
+            old, self._sub = self._sub, None
+            if old:
+                await self._unsubscribe(old)
+            if self._stopping:
+                return
+            self._heard = self._loop.time()
+            self._asked = len(self._received)
+            try:
+                self._sub = await self._bus.subscribe(self._bus.nc.new_inbox(), self._take)
+            except BusError as error:
+                log.info("pull_waits", consumer=self._name, error=str(error))
+                return
         await self.ask()
 
-    async def _receive(self, msg: Msg) -> None:
+    async def _take(self, msg: Msg) -> None:
         self._heard = self._loop.time()
-        if self._sub is None:
-            return
         headers = msg.headers
-        status = headers.get("Status") if headers else None
-        if status is not None and headers is not None:
-            await self._on_status(status, headers)
-            return
-        self._asked -= 1
-        if headers and "Nats-Pin-Id" in headers:
-            self._pin = headers["Nats-Pin-Id"]
-        await self._on_message(msg)
-        await self.ask()
+        if headers:
+            status = headers.get("Status")
+            if status is not None:
+                if self._sub and msg.subject == self._sub.subject:
+                    self._on_status(status, headers)
+                return
+            self._pin = headers.get("Nats-Pin-Id", self._pin)
+        self._received.append(msg)
+        self._wake.set()
 
-    async def _on_status(self, status: str, headers: dict[str, str]) -> None:
+    async def _hand_on(self) -> None:
+        while not self._stopping:
+            self._wake.clear()
+            while self._received and not self._stopping:
+                msg = self._received.popleft()
+                self._asked -= 1
+                try:
+                    await self._on_message(msg)
+                except Exception:  # it isn't acknowledged and comes again; the others must not wait for it
+                    log.exception("message_failed", consumer=self._name)
+                await self.ask()
+            await self.ask()
+            await self._wake.wait()
+
+    def _on_status(self, status: str, headers: dict[str, str]) -> None:
         if status == "100":
             return
         if status == "423":  # another reader has the pin
             self._pin = None
         # The request has ended: the header says how many of its messages never came; without it none of any came.
-        self._asked = max(0, self._asked - int(headers.get("Nats-Pending-Messages") or self._asked))
+        received = len(self._received)
+        unanswered = int(headers.get("Nats-Pending-Messages") or self._asked - received)
+        self._asked = max(received, self._asked - unanswered)
         description = headers.get("Description", "")
         if (status == "503" or "deleted" in description.lower()) and self._on_gone:
             self._on_gone()
         if status not in ("404", "408", "409", "423", "503"):
             log.warning("pull_status", consumer=self._name, status=status, description=description)
-        if status in ("409", "423", "503"):  # asked at once it would be refused at once again
-            await asyncio.sleep(REFUSED)
-        await self.ask()
+        if status in ("409", "423", "503"):
+            self._not_before = self._loop.time() + REFUSED
+            self._loop.call_later(REFUSED * 1.1, self._wake.set)
+        else:
+            self._wake.set()
 
     async def _watchdog(self) -> None:
         while True:
             await asyncio.sleep(self._expires / 2)
-            if self._asked and self._loop.time() - self._heard > self._expires + SILENCE:
+            if not self._bus.nc.is_connected:
+                continue  # the reconnect asks again
+            waiting = self._asked > len(self._received)
+            if waiting and self._loop.time() - self._heard > self._expires + SILENCE:
+                log.info("pull_unheard", consumer=self._name)
                 if self._on_gone:
                     self._on_gone()
                 await self._ask_anew()
-            elif not self._asked:
+            elif not waiting:
                 await self.ask()

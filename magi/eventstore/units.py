@@ -1,6 +1,7 @@
 """Durations and sizes as people write them in files and settings: ``"2m"``, ``"24h"``, ``"64MiB"``."""
 
 import re
+from decimal import Decimal
 
 _NANOSECONDS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86400 * 10**9}
 _BYTES = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
@@ -13,7 +14,7 @@ def parse_duration(text: str) -> int:
     parts = _PART.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise ValueError(f"expected a duration such as '4s', '2m' or '24h', got {text!r}")
-    return sum(round(float(number) * _NANOSECONDS[unit]) for number, unit in parts)
+    return sum(int(Decimal(number) * _NANOSECONDS[unit]) for number, unit in parts)
 
 
 def format_duration(nanoseconds: int) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from magi.domain.errors import UnknownStrategy
+from magi.domain.errors import StrategyMissing, UnknownStrategy
 from magi.domain.messages import Vote
 from magi.domain.strategies.base import NoParameters, Outcome, Parameters, Strategy, Verdict, Votes
 from magi.domain.strategies.rules import BUILT_IN
@@ -35,7 +35,10 @@ def registered() -> Mapping[str, Strategy]:
     """
     found: dict[str, Strategy] = {name: s for s in BUILT_IN for name in (s.name, *s.aliases)}
     for entry in entry_points(group="magi.strategies"):
-        strategy = entry.load()
+        try:
+            strategy = entry.load()
+        except (ImportError, AttributeError) as error:
+            raise TypeError(f"entry point {entry.value!r} of magi.strategies: {error}") from error
         if not isinstance(strategy, Strategy):
             raise TypeError(f"entry point {entry.value!r} of magi.strategies: expected a Strategy, got {strategy!r}")
         for name in (strategy.name, *strategy.aliases):
@@ -52,9 +55,14 @@ class Rule(Struct, frozen=True):
     parameters: dict[str, Any] = {}
 
     def decide(self, panel: tuple[str, ...], cast: Mapping[str, Vote]) -> Outcome:
-        """The outcome of these votes. Raises UnknownStrategy when the strategy is not registered here."""
-        strategy = _named(self.strategy)
-        parameters = msgspec.convert(self.parameters, strategy.parameters)
+        """The outcome of these votes. Raises StrategyMissing when the strategy is not installed here, or is another."""
+        strategy = registered().get(self.strategy)
+        if strategy is None:
+            raise StrategyMissing(f"strategy {self.strategy}: not installed here")
+        try:
+            parameters = msgspec.convert(self.parameters, strategy.parameters)
+        except msgspec.ValidationError as error:
+            raise StrategyMissing(f"strategy {self.strategy}: the one installed here is another: {error}") from error
         return strategy.decide(parameters, Votes(panel, cast))
 
 
@@ -79,18 +87,18 @@ def choose(wanted: str | Mapping[str, Any], panel: tuple[str, ...]) -> Rule:
     strategy = _named(name)
     try:
         parameters = strategy.fit(msgspec.convert(given, strategy.parameters), panel)
-    except msgspec.ValidationError as error:
-        raise UnknownStrategy(f"strategy {strategy.name}: {error}") from None
-    except ValueError as error:
-        raise UnknownStrategy(f"strategy {strategy.name}: {error}") from None
-    return Rule(strategy.name, msgspec.to_builtins(parameters))
+    except ValueError as error:  # msgspec's ValidationError is one; it may quote a field name as long as the message
+        raise UnknownStrategy(f"strategy {strategy.name}: {str(error)[:200]}") from None
+    # Through JSON, so that the rule in memory equals the one that is read back from the log (a tuple becomes a list).
+    return Rule(strategy.name, msgspec.json.decode(msgspec.json.encode(parameters)))
 
 
 def decided_early(rule: Rule, panel: tuple[str, ...], cast: Mapping[str, Vote]) -> Outcome | None:
     """The outcome, when no way of filling in the outstanding votes (pass, fail, abstain, missing) changes the verdict.
 
     Three ways stand for all: every outstanding vote a pass is the best that can come, every one a fail the worst for a
-    count, every one missing the worst for a quorum. The laws hold every registered strategy to this.
+    count, every one missing the worst for a quorum. That they are enough follows from the laws that every strategy
+    keeps (docs/decisions/0003-monotonicity-and-quorums.md). The reason is that of the votes that are in.
     """
     open_voters = [voter for voter in panel if voter not in cast]
     now = rule.decide(panel, cast)

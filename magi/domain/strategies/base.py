@@ -44,8 +44,11 @@ class Votes(Struct, frozen=True):
         return len(self.panel) - len(self.cast)
 
 
-class Parameters(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Base of every strategy's parameters. A field's constraints are checked when a request names the strategy."""
+class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
+    """Base of every strategy's parameters. A field's constraints are checked when a request names the strategy.
+
+    They are stored as `fit` returned them, defaults included: a default that changes must not change old verdicts.
+    """
 
 
 class NoParameters(Parameters, frozen=True):
@@ -60,7 +63,8 @@ class Strategy(Struct, frozen=True):
     """A rule for adjudication, registered by name (PROTOCOL §4).
 
     A third party adds one through an entry point of the group ``magi.strategies`` that names a `Strategy`. Every
-    registered strategy is held to the laws in `tests/domain/test_strategy_laws.py`.
+    strategy must keep the laws of `docs/decisions/0003-monotonicity-and-quorums.md`, since early verdicts rest on them;
+    `tests/domain/laws.py` tests any strategy for them.
     """
 
     name: str
@@ -68,5 +72,5 @@ class Strategy(Struct, frozen=True):
     """Pure: the parameters that `fit` returned, and the votes, to the outcome."""
     parameters: type[Parameters] = NoParameters
     fit: Callable[[Any, tuple[str, ...]], Any] = unchanged
-    """Fills in what depends on the panel (a default quorum). Raises ValueError, naming the parameter, when they don't."""
+    """Fills in what depends on the panel (a default quorum). Raises ValueError, naming what doesn't fit."""
     aliases: tuple[str, ...] = ()

@@ -19,7 +19,7 @@ def _outcome(passes: bool, reason: str) -> Outcome:
 def _on_panel(name: str, voters: tuple[str, ...], panel: tuple[str, ...]) -> None:
     for voter in voters:
         if voter not in panel:
-            raise ValueError(f"{name}: {voter!r} is not on the panel")
+            raise ValueError(f"{name}: {voter[:80]!r} is not on the panel")
 
 
 # --- minority_rule: the minority obeys the majority -------------------------------------------------------------------
@@ -57,13 +57,13 @@ def absolute_majority(_: Parameters, votes: Votes) -> Outcome:
         return Outcome("pass", "majority")
     if 2 * votes.failed > len(votes.panel):
         return Outcome("fail", "majority")
-    return Outcome("fail", "tie" if votes.passed == votes.failed else "quorum")
+    return Outcome("fail", "tie" if votes.passed == votes.failed > 0 else "quorum")
 
 
 # --- threshold --------------------------------------------------------------------------------------------------------
 
 
-class Threshold(Parameters, frozen=True):
+class Threshold(Parameters, frozen=True, omit_defaults=True):
     k: Count | None = None
     ratio: Annotated[float, Meta(gt=0, le=1)] | None = None
 
@@ -143,7 +143,9 @@ def weighted(parameters: Weighted, votes: Votes) -> Outcome:
     passed = sum(weight[v] for v, vote in votes.cast.items() if vote == "pass")
     cast = passed + sum(weight[v] for v, vote in votes.cast.items() if vote == "fail")
     needed = Fraction(str(parameters.threshold)) * cast
-    return Outcome("fail", "tie") if passed == needed else _outcome(passed > needed, "weighted")
+    # No weight for a pass and some against it is no tie, even where a threshold of 0 asks for none.
+    tie = passed == needed and (passed or not cast)
+    return Outcome("fail", "tie") if tie else _outcome(passed > needed, "weighted")
 
 
 BUILT_IN = (

@@ -1,0 +1,3 @@
+from magi.cli.main import run
+
+run()

@@ -1,0 +1,102 @@
+"""The parts that `magi serve` starts: each a process, kept running, ready when it says so."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import structlog
+from msgspec import Struct
+
+from magi.embedded.datadir import DataDir
+from magi.embedded.errors import ServerStartError
+from magi.embedded.files import log_size, set_aside_big_log, tail
+from magi.embedded.process import Child, Command, spawn
+from magi.embedded.runfile import read_note
+from magi.embedded.supervisor import ServerRestarted, Supervisor
+
+log = structlog.get_logger(__name__)
+
+READY_WITHIN = 60.0
+"""Seconds. A part needs one; a machine that is busy with something else, ten."""
+STOP = ((signal.SIGTERM, 3.5),)
+_LOOK_EVERY = 0.02
+_PASSED_ON = ("MAGI_", "PYTHON", "COVERAGE_", "LANG", "LC_", "SSL_", "VIRTUAL_ENV")
+
+
+class PartCommand(Struct, frozen=True):
+    """A part to run: its name here and the arguments of its `magi` command."""
+
+    name: str
+    arguments: tuple[str, ...]
+
+
+class PartProcess:
+    """One part, started again when it ends by itself."""
+
+    def __init__(self, data: DataDir, command: PartCommand, environment: Mapping[str, str]) -> None:
+        """`environment` is set besides what is passed on of our own."""
+        self.name = command.name
+        self._data = data
+        self._command = command
+        self._environment = dict(environment)
+        self._log = data.logs / f"{command.name}.log"
+        self._note = data.run / f"{command.name}.json"
+        self._supervisor = Supervisor(command.name, self._launch, self._restarted)
+
+    @property
+    def port(self) -> int | None:
+        """Where it listens, if it does."""
+        return read_note(self._note).port
+
+    @property
+    def pid(self) -> int | None:
+        return self._supervisor.child.pid if self._supervisor.child else None
+
+    async def start(self) -> None:
+        """Start it and return when it is ready. Raises ServerStartError with the end of its log."""
+        await self._supervisor.start()
+
+    async def stop(self) -> None:
+        await self._supervisor.stop(STOP)
+        self._note.unlink(missing_ok=True)
+
+    async def failed(self) -> None:
+        """Wait until it is given up. Raises ServerFailed then."""
+        await self._supervisor.failed()
+
+    def _restarted(self, restarted: ServerRestarted) -> None:
+        log.warning("part_restarted", part=self.name, exit_code=restarted.exit_code)
+
+    async def _launch(self) -> Child:
+        set_aside_big_log(self._log)
+        since = log_size(self._log)
+        passed_on = {key: value for key, value in os.environ.items() if key.startswith(_PASSED_ON)}
+        child = await spawn(
+            Command(
+                argv=(sys.executable, "-m", "magi", *self._command.arguments, "--data", str(self._data.path)),
+                cwd=Path.cwd(),
+                dies_by=signal.SIGTERM,
+                env={**passed_on, **self._environment, "MAGI_PART": self.name},
+            ),
+            self._log,
+        )
+        try:
+            async with asyncio.timeout(READY_WITHIN):
+                while read_note(self._note).pid != child.pid:
+                    if child.exit_code is not None:
+                        raise ServerStartError(
+                            f"magi {self.name}", f"exit code {child.exit_code}", tail(self._log, since)
+                        )
+                    await asyncio.sleep(_LOOK_EVERY)
+        except TimeoutError:
+            await child.stop(STOP)
+            raise ServerStartError(
+                f"magi {self.name}", f"not ready within {READY_WITHIN} s", tail(self._log, since)
+            ) from None
+        except asyncio.CancelledError:
+            await child.stop(STOP)
+            raise
+        return child

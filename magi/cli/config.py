@@ -1,0 +1,50 @@
+"""`magi config show`: the settings in force, and where each came from."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from magi.cli.context import Context
+from magi.cli.options import Data, Json
+from magi.cli.settings import variable
+
+app = typer.Typer(name="config", help="The settings.", no_args_is_help=True)
+
+
+@app.callback()
+def config() -> None:
+    """The settings."""
+
+
+@app.command()
+def show(
+    data: Data = None,
+    file: Annotated[Path | None, typer.Option("--config", help="A file instead of the data directory's own.")] = None,
+    json: Json = False,
+) -> None:
+    """Print every setting: its value, where it came from, and the variable that sets it."""
+    ctx = Context.load(data, file=file)
+    shown = [(s.name, _text(s.name, s.value), s.source, variable(s.name)) for s in ctx.in_force]
+    if json:
+        rows = [dict(zip(("name", "value", "source", "variable"), row, strict=True)) for row in shown]
+        typer.echo(msgspec.json.format(msgspec.json.encode(rows)).decode())
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("setting", "value", "from", "variable"):
+        table.add_column(heading, overflow="fold")
+    for row in shown:
+        table.add_row(*row)
+    console = Console()
+    console.print(table)
+    console.print(f"\ndata directory: {ctx.data}", highlight=False)
+
+
+def _text(name: str, value: Any) -> str:
+    if name == "postgres.url" and "@" in str(value):
+        scheme, _, rest = str(value).partition("://")
+        return f"{scheme}://…@{rest.rpartition('@')[2]}"  # the password is nobody's business on a screen
+    return ", ".join(value) if isinstance(value, tuple) else str(value)

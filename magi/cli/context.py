@@ -1,0 +1,125 @@
+"""What every command has at hand: the data directory, the settings in force, and connections made with them."""
+
+import contextlib
+import os
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import uvloop
+from msgspec import Struct
+from nats.aio.client import Client
+
+from magi.cli.settings import FILE, Setting, Settings, SettingsError, load
+from magi.embedded.datadir import holder
+from magi.embedded.files import write_atomically
+from magi.eventstore.bus import Bus, CannotConnect
+from magi.eventstore.declarations import Overrides, StreamDeclaration, load_declarations
+
+T = TypeVar("T")
+DEFAULT_DATA = Path(".magi")
+_NOTE = Path("run") / "magi.json"
+
+
+class NotRunning(CannotConnect):
+    """No `magi serve` is running over the data directory, and no other NATS is named."""
+
+
+class ServeNote(Struct, frozen=True, kw_only=True):
+    """What a running `magi serve` leaves in its data directory for the other commands."""
+
+    url: str
+    """Where Initiators connect."""
+    nats_url: str
+    nats_seed_file: str
+    monitor_url: str
+    postgres_url: str
+
+
+def write_note(data: Path, note: ServeNote) -> None:
+    write_atomically(data / _NOTE, msgspec.json.encode(note))
+
+
+def read_note(data: Path) -> ServeNote | None:
+    """The note of the `magi serve` that runs over `data`; None when none does, or it isn't that far yet."""
+    if holder(data) is None:
+        return None
+    try:
+        return msgspec.json.decode((data / _NOTE).read_bytes(), type=ServeNote)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+class Context(Struct, frozen=True):
+    """Made once a command by `Context.load`."""
+
+    data: Path
+    settings: Settings
+    in_force: list[Setting]
+    note: ServeNote | None
+    """Of the `magi serve` that runs over `data`."""
+
+    @classmethod
+    def load(cls, data: Path | None, options: Mapping[str, Any] | None = None, file: Path | None = None) -> "Context":
+        """Find the data directory (`data`, else MAGI_DATA, else ./.magi) and the settings. Raises SettingsError."""
+        data = (data or Path(os.environ.get("MAGI_DATA") or DEFAULT_DATA)).absolute()
+        named = file or (Path(os.environ["MAGI_CONFIG"]) if os.environ.get("MAGI_CONFIG") else None)
+        if named and not named.is_file():
+            raise SettingsError(f"{named}: no such file")
+        found = named or (data / FILE if (data / FILE).is_file() else None)
+        note = read_note(data)
+        running: dict[str, Any] = {}
+        if note:
+            running = {
+                "nats.url": note.nats_url,
+                "nats.seed_file": note.nats_seed_file,
+                "nats.monitor_url": note.monitor_url,
+                "postgres.url": note.postgres_url,
+            }
+        settings, in_force = load(found, os.environ, running, options)
+        return cls(data, settings, in_force, note)
+
+    def declarations(self) -> tuple[StreamDeclaration, ...]:
+        """The streams as they have to be. Raises DeclarationError."""
+        overrides = Overrides(replicas=self.settings.nats.replicas, partitions=self.settings.orchestrator.partitions)
+        return load_declarations(overrides=overrides)
+
+    async def connect(self, name: str, attempts: int = 1) -> Bus:
+        """Connect to NATS as a part of MAGI. Raises CannotConnect, SettingsError."""
+        nats = self.settings.nats
+        if not nats.url:
+            raise NotRunning(
+                f"no MAGI is running over {self.data}: start one with `magi serve`, "
+                "name its data directory with --data or MAGI_DATA, or set nats.url"
+            )
+        return await Bus.connect(nats.url, name=name, seed=_seed(nats.seed_file), attempts=attempts)
+
+    @contextlib.asynccontextmanager
+    async def bus(self, name: str = "magi cli") -> AsyncIterator[Bus]:
+        """A connection for the length of a command."""
+        bus = await self.connect(name)
+        try:
+            yield bus
+        finally:
+            await bus.close()
+
+    @contextlib.asynccontextmanager
+    async def nats(self) -> AsyncIterator[Client]:
+        """The nats-py client of such a connection."""
+        async with self.bus() as bus:
+            yield bus.nc
+
+
+def _seed(file: str) -> str | None:
+    if not file:
+        return None
+    try:
+        return Path(file).read_text().strip()
+    except OSError as error:
+        raise SettingsError(f"nats.seed_file: {file}: {error.strerror}") from None
+
+
+def run_async(work: Coroutine[Any, Any, T]) -> T:
+    """Run a command's coroutine to its end."""
+    return uvloop.run(work)

@@ -1,0 +1,71 @@
+"""What `magi serve` and `magi demo` set up in the directory: the built-in voters, and an Initiator for this machine."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from magi.domain import initiator as initiators
+from magi.domain import voter as voters
+from magi.domain.errors import Conflict
+from magi.domain.ids import VoterId, voter_aggregate
+from magi.domain.panel import DEFAULT_GROUP
+from magi.domain.tokens import ENTROPY, is_token, new_token, token_hash
+from magi.embedded.files import write_atomically
+from magi.embedded.users import NatsUser
+from magi.eventstore.consumers import ensure_task_consumer
+from magi.eventstore.directory import DirectoryLog, DirectoryView, change_initiator, change_voter
+from magi.eventstore.presence import now_ms
+from magi.eventstore.rights import voter_rights
+from magi.voters.builtin import BUILTIN
+
+LOCAL = "local"
+"""The Initiator of this machine: whoever may read the data directory may submit as it."""
+BY = "magi serve"
+
+
+def token_file(data: Path) -> Path:
+    """Where the local Initiator's token is kept."""
+    return data / "keys" / "local.token"
+
+
+async def register_builtin(store: DirectoryLog, names: Iterable[str]) -> None:
+    """Register the built-in voters that aren't yet. Raises StoreError."""
+    for name in names:
+        if not await store.load(voter_aggregate(VoterId(name))):
+            command = voters.Register(name, "builtin", BUILTIN[name].description, DEFAULT_GROUP, "", BY, now_ms())
+            try:
+                await change_voter(store, command)
+            except Conflict:
+                continue  # another `magi serve` on the same NATS was faster
+        await ensure_task_consumer(store.bus, VoterId(name))
+
+
+async def issue_token(store: DirectoryLog, initiator: str, by: str) -> str:
+    """A new token of an Initiator; nobody can read it again. Raises Conflict, StoreError."""
+    token = new_token("i", os.urandom(ENTROPY))
+    await change_initiator(store, initiators.IssueToken(initiator, token_hash(token), by, now_ms()))
+    return token
+
+
+async def ensure_local_initiator(store: DirectoryLog, view: DirectoryView, data: Path) -> None:
+    """See to it that the local Initiator exists and that its token in the data directory is valid."""
+    file = token_file(data)
+    token = file.read_text().strip() if file.exists() else ""
+    if is_token(token, "i") and view.directory.authenticate(token_hash(token)):
+        return
+    try:
+        command = initiators.Register(LOCAL, "whoever may read the data directory", BY, now_ms())
+        await change_initiator(store, command)
+    except Conflict:
+        pass  # registered in an earlier life
+    write_atomically(file, (await issue_token(store, LOCAL, BY)).encode() + b"\n")
+
+
+def nats_users(view: DirectoryView) -> list[NatsUser]:
+    """The voters that may connect to the embedded NATS with keys of their own, with what they may do."""
+    users = []
+    for name, voter in view.directory.voters.items():
+        if voter.public_key and voter.status != "revoked":
+            rights = voter_rights(name)
+            users.append(NatsUser(voter.public_key, rights.publish, rights.subscribe))
+    return users

@@ -1,0 +1,206 @@
+"""`magi serve`: everything over one data directory, on embedded servers or given ones, until Ctrl-C."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import structlog
+import typer
+from msgspec import Struct
+
+from magi.cli import logs
+from magi.cli.children import PartCommand, PartProcess
+from magi.cli.context import Context, ServeNote, run_async, write_note
+from magi.cli.local import ensure_local_initiator, nats_users, register_builtin
+from magi.cli.options import Data
+from magi.domain.directory import DirectoryEvent
+from magi.domain.voter import VoterRegistered, VoterRevoked
+from magi.embedded import DataDir, EmbeddedServers
+from magi.embedded.errors import EmbeddedError
+from magi.eventstore.bus import Bus
+from magi.eventstore.directory import DirectoryView, directory_log
+from magi.eventstore.streams import apply, check, diff
+
+log = structlog.get_logger(__name__)
+
+
+class Running(Struct, frozen=True):
+    """A MAGI that is up: all parts are ready."""
+
+    data: Path
+    url: str
+    """Where Initiators connect."""
+    bus: Bus
+    servers: EmbeddedServers
+    parts: list[PartProcess]
+
+    async def watch(self) -> None:
+        """Return never; raises EmbeddedError when a server or a part could not be kept running."""
+        waits: list[asyncio.Future[None]] = [asyncio.ensure_future(self.servers.watch())]
+        waits += [asyncio.ensure_future(part.failed()) for part in self.parts]
+        try:
+            done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+
+@asynccontextmanager
+async def running(data: Path, options: dict[str, Any]) -> AsyncIterator[Running]:
+    """Start all parts over a data directory; stop them in the end. Raises EmbeddedError, SettingsError, StreamsError …
+
+    The voters' rights on the embedded NATS follow the directory for as long.
+    """
+    async with AsyncExitStack() as stack:
+        directory = stack.enter_context(DataDir.open(data))
+        (directory.run / "magi.json").unlink(missing_ok=True)  # of an earlier life that was killed
+        ctx = Context.load(data, options)
+        settings = ctx.settings
+        logs.configure(settings.log, "serve")
+        embedded = not settings.nats.url
+        sync = settings.nats.sync_interval
+        servers = await stack.enter_async_context(
+            EmbeddedServers(
+                directory,
+                sync_interval="2m" if sync == "any" else sync,
+                want_nats=embedded,
+                want_postgres=not settings.postgres.url,
+            )
+        )
+        note = ServeNote(
+            url="",
+            nats_url=servers.nats_url if embedded else settings.nats.url,
+            nats_seed_file=str(servers.nats_seed_file) if embedded else settings.nats.seed_file,
+            monitor_url=servers.monitor_url if embedded else settings.nats.monitor_url,
+            postgres_url=settings.postgres.url or servers.postgres_url,
+        )
+        write_note(data, note)
+        ctx = Context.load(data, options)
+        bus = await ctx.connect("serve")
+        stack.push_async_callback(bus.close)
+        await _streams(ctx, bus, embedded=embedded)
+        await _directory(stack, ctx, bus, servers if embedded else None)
+        parts = await _parts(stack, directory, ctx)
+        port = next(part.port for part in parts if part.name == "gateway")
+        url = f"ws://{settings.gateway.host}:{port}"
+        write_note(data, ServeNote(**{**_fields(note), "url": url}))
+        stack.callback((directory.run / "magi.json").unlink, missing_ok=True)
+        yield Running(data, url, bus, servers, parts)
+
+
+def _fields(note: ServeNote) -> dict[str, str]:
+    return {name: getattr(note, name) for name in note.__struct_fields__}
+
+
+async def _streams(ctx: Context, bus: Bus, *, embedded: bool) -> None:
+    """Make the streams what they are declared to be; on somebody else's server only those that are missing."""
+    declarations = ctx.declarations()
+    if not embedded:
+        missing = {d.stream for d in await diff(bus.nc, declarations) if d.field == "stream"}
+        declarations = tuple(d for d in declarations if d.name in missing)
+    await apply(bus.nc, declarations)
+    nats = ctx.settings.nats
+    await check(bus.nc, ctx.declarations(), monitor_url=nats.monitor_url, sync_interval=nats.sync_interval)
+
+
+async def _directory(stack: AsyncExitStack, ctx: Context, bus: Bus, servers: EmbeddedServers | None) -> None:
+    """Register what belongs to this machine, and keep the embedded server's users in step with the directory."""
+    store = directory_log(bus)
+    await store.start()
+    changed = asyncio.Event()
+
+    async def on_change(event: DirectoryEvent) -> None:
+        if isinstance(event, VoterRegistered | VoterRevoked):
+            changed.set()
+
+    view = DirectoryView(bus, on_change)
+    await view.start()
+    stack.push_async_callback(view.stop)
+    await register_builtin(store, ctx.settings.voters.builtin)
+    await ensure_local_initiator(store, view, ctx.data)
+    if servers is None:
+        return
+
+    async def follow() -> None:
+        while True:
+            await changed.wait()
+            changed.clear()
+            try:
+                await servers.nats.set_users(nats_users(view))
+            except EmbeddedError as error:
+                log.error("nats_users_not_set", error=str(error))
+
+    changed.set()
+    task = asyncio.create_task(follow())
+    stack.callback(task.cancel)
+
+
+async def _parts(stack: AsyncExitStack, directory: DataDir, ctx: Context) -> list[PartProcess]:
+    """Start the parts side by side. They get the command line's settings by the environment."""
+    from_options = {s.name: s.value for s in ctx.in_force if s.source.startswith("--")}
+    environment = {f"MAGI_{name.replace('.', '_').upper()}": str(value) for name, value in from_options.items()}
+    commands = [PartCommand("orchestrator", ("orchestrator",)), PartCommand("gateway", ("gateway",))]
+    if ctx.settings.voters.builtin:
+        commands.append(PartCommand("voters", ("voter", *ctx.settings.voters.builtin)))
+    parts = [PartProcess(directory, command, environment) for command in commands]
+
+    async def stop_all() -> None:
+        # First nobody is let in any more, then what is under way is finished.
+        for part in sorted(parts, key=lambda part: part.name != "gateway"):
+            await part.stop()
+
+    stack.push_async_callback(stop_all)
+    try:
+        async with asyncio.TaskGroup() as group:
+            for part in parts:
+                group.create_task(part.start())
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    return parts
+
+
+def serve(
+    data: Data = None,
+    port: Annotated[int | None, typer.Option(help="The gateway's port; 0: any that is free.")] = None,
+    nats: Annotated[str | None, typer.Option(help="A NATS of your own, instead of the embedded one.")] = None,
+    postgres: Annotated[str | None, typer.Option(help="A Postgres of your own, instead of the embedded one.")] = None,
+    partitions: Annotated[int | None, typer.Option(help="Partitions of the inbox.")] = None,
+) -> None:
+    """Run everything until Ctrl-C: servers, gateway, orchestrator and the built-in voters."""
+    options = {
+        "gateway.port": port,
+        "nats.url": nats,
+        "postgres.url": postgres,
+        "orchestrator.partitions": partitions,
+    }
+    run_async(_serve(Context.load(data, options).data, options))
+
+
+async def _serve(data: Path, options: dict[str, Any]) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(sign, stop.set)
+    work = asyncio.ensure_future(_run(data, options))
+    asked = asyncio.ensure_future(stop.wait())
+    await asyncio.wait([work, asked], return_when=asyncio.FIRST_COMPLETED)
+    asked.cancel()
+    work.cancel()
+    try:
+        await work
+    except asyncio.CancelledError:
+        if not stop.is_set():
+            raise
+
+
+async def _run(data: Path, options: dict[str, Any]) -> None:
+    async with running(data, options) as magi:
+        sys.stdout.write(f"MAGI is ready at {magi.url}\n")
+        sys.stdout.flush()
+        await magi.watch()

@@ -1,0 +1,31 @@
+"""Finding the function behind a voter that is run from the command line."""
+
+import importlib
+import sys
+
+from magi.voters.agent import Judge
+from magi.voters.builtin import BUILTIN
+
+
+class NoSuchVoter(Exception):
+    """Nothing to run: no built-in voter, or no function, has this name."""
+
+
+def find_judge(name: str) -> Judge:
+    """The judge of ``melchior``, or of ``ID=module:function``. Raises NoSuchVoter."""
+    voter, given, target = name.partition("=")
+    if not given:
+        if voter not in BUILTIN:
+            raise NoSuchVoter(
+                f"{voter!r} is no built-in voter ({', '.join(BUILTIN)}); for one of your own: {voter}=MODULE:FUNCTION"
+            )
+        return BUILTIN[voter].load()
+    module, _, function = target.partition(":")
+    sys.path.insert(0, "")
+    try:
+        judge: Judge = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise NoSuchVoter(f"{name}: {error}") from error
+    if not callable(judge):
+        raise NoSuchVoter(f"{name}: {target} is no function")
+    return judge

@@ -1,0 +1,300 @@
+"""The embedded nats-server: configured, started, kept running, its users changed while it runs."""
+
+import asyncio
+import re
+import signal
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final, NoReturn
+from urllib.parse import urlsplit
+
+import msgspec
+import structlog
+
+from magi.embedded import nkey
+from magi.embedded.datadir import DataDir
+from magi.embedded.errors import EmbeddedError, ServerStartError, UsersRefused
+from magi.embedded.files import log_size, tail, write_atomically
+from magi.embedded.leftovers import stop_leftover
+from magi.embedded.monitor import config_load_time, get
+from magi.embedded.ports import LOOPBACK, is_free
+from magi.embedded.process import Child, Command, spawn
+from magi.embedded.resources import nats_server_configuration, nats_server_program
+from magi.embedded.runfile import ServerNote, read_note, write_note
+from magi.embedded.supervisor import ServerRestarted, Supervisor
+from magi.embedded.users import NatsUser, parse, render
+
+_log = structlog.get_logger(__name__)
+
+NAME: Final = "nats-server"
+
+STOP: Final = ((signal.SIGTERM, 1.5),)
+"""A stop takes 1 ms, with full buffers some more; 1.5 s leave room within the 2 s that both servers get together."""
+
+_RELOAD_WITHIN: Final = 5.0
+"""Seconds. It takes 1 to 4 ms."""
+
+_LOOK_EVERY: Final = 0.005
+"""Seconds between two looks at what only shows in a file."""
+
+_ANY: Final = (-1, -1)
+"""Ports that the server chooses itself."""
+
+_SYNC_INTERVAL = re.compile(r"(always|[1-9]\d*(ms|s|m|h))\Z")
+
+
+class _PortsFile(msgspec.Struct, frozen=True):
+    nats: list[str]
+    monitoring: list[str]
+
+
+class EmbeddedNats:
+    """One nats-server over DATA/nats, on loopback, restarted when it ends by itself, always on the same ports.
+
+    `sync_interval` is "always" (an acknowledged message is on disk) or a duration ("2m", the server's own default: a
+    power cut loses what was acknowledged since). `users` replaces the users of the last run; None keeps them, so that
+    voters can connect before anybody has read the directory. `max_file_store` is in bytes; None: 3/4 of the free disk.
+    `start_within` is in seconds: 10 ms are usual, a log of a million messages takes 1.4 s.
+
+    Raises ValueError for a sync_interval or users that can't be.
+    """
+
+    def __init__(
+        self,
+        data: DataDir,
+        *,
+        sync_interval: str = "always",
+        users: Iterable[NatsUser] | None = None,
+        max_file_store: int | None = None,
+        start_within: float = 60.0,
+        on_restart: Callable[[ServerRestarted], None] = lambda restarted: None,
+    ) -> None:
+        if not _SYNC_INTERVAL.match(sync_interval):
+            raise ValueError(f'sync_interval: expected "always" or a duration such as "2m", got {sync_interval!r}')
+        self.seed_file = data.keys / "magi.nk"
+        """The seed of the key that MAGI's own parts connect with: `nats.connect(url, nkeys_seed=…)`."""
+        self._data = data
+        self._sync_interval = sync_interval
+        self._users = None if users is None else tuple(users)
+        self._max_file_store = -1 if max_file_store is None else max_file_store
+        self._start_within = start_within
+        self._component = ""
+        self._ports: tuple[int, int] | None = None
+        self._configuring = asyncio.Lock()  # nobody changes the files while the server reads them
+        self._supervisor = Supervisor(NAME, self._launch, on_restart)
+        if self._users:
+            render(nkey.generate()[0], self._users)  # refuse them here rather than in the middle of a start
+
+    @property
+    def port(self) -> int:
+        """Raises RuntimeError before the start."""
+        return self._started_on()[0]
+
+    @property
+    def monitor_port(self) -> int:
+        return self._started_on()[1]
+
+    @property
+    def url(self) -> str:
+        """`nats://127.0.0.1:<port>`: the same until `stop()`, whatever happens to the process."""
+        return f"nats://{LOOPBACK}:{self.port}"
+
+    @property
+    def monitor_url(self) -> str:
+        """`http://127.0.0.1:<port>`: /varz, /jsz, /healthz …"""
+        return f"http://{LOOPBACK}:{self.monitor_port}"
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process that runs or ran last; None before the start."""
+        return self._supervisor.child.pid if self._supervisor.child else None
+
+    async def start(self) -> None:
+        """Start it; it accepts clients when this returns. Raises ServerStartError, ServerMissing."""
+        await self._supervisor.start()
+
+    async def stop(self) -> None:
+        """Stop it: SIGTERM, then SIGKILL. Does nothing when it doesn't run."""
+        await self._supervisor.stop(STOP)
+        if self._ports is not None:
+            write_note(self._note, ServerNote(None, *self._ports))
+
+    async def failed(self) -> NoReturn:
+        """Wait until it is given up after too many failed restarts. Raises ServerFailed then."""
+        await self._supervisor.failed()
+
+    async def set_users(self, users: Iterable[NatsUser]) -> None:
+        """Make these all the users besides MAGI's own parts, once started. In force when this returns: those who are
+        on the list no more have been cut off, the others kept their connections.
+
+        When the server is just being restarted, it comes back with these. Raises ValueError for a key or a subject
+        that can't be one; UsersRefused when the server refuses them (the users before them stay).
+        """
+        self._started_on()
+        users = tuple(users)
+        content = render(self._component, users)
+        async with self._configuring:
+            before = self._users_file.read_bytes()
+            write_atomically(self._users_file, content)
+            child = self._supervisor.child
+            if child is not None and child.exit_code is None:
+                try:
+                    await self._reload(child)
+                except BaseException:
+                    # Also when cancelled: what the file says and what is in force must not differ for long, and the
+                    # caller, who knows nothing of the outcome, sets them again.
+                    write_atomically(self._users_file, before)
+                    child.send(signal.SIGHUP)
+                    raise
+            self._users = users
+
+    async def _reload(self, child: Child) -> None:
+        log_begin = log_size(self._log_file)
+        try:
+            before = await config_load_time(self.monitor_port)
+            child.send(signal.SIGHUP)
+            deadline = time.monotonic() + _RELOAD_WITHIN
+            while await config_load_time(self.monitor_port) == before:
+                said = tail(self._log_file, log_begin)
+                if "Failed to reload" in said or time.monotonic() > deadline:
+                    raise UsersRefused(f"nats-server did not take the new users: {said or 'it said nothing'}")
+                await asyncio.sleep(_LOOK_EVERY)
+        except (OSError, TimeoutError, ValueError) as error:
+            if child.exit_code is None:
+                await asyncio.wait({asyncio.ensure_future(child.wait())}, timeout=1.0)
+            if child.exit_code is None:
+                raise UsersRefused(f"nats-server's monitoring did not answer: {error}") from error
+            # It was killed meanwhile, and everybody cut off with it: the next one begins with the new file.
+
+    @property
+    def _configuration(self) -> Path:
+        return self._data.nats / "nats-server.conf"
+
+    @property
+    def _users_file(self) -> Path:
+        return self._data.nats / "users.conf"
+
+    @property
+    def _log_file(self) -> Path:
+        return self._data.logs / "nats-server.log"
+
+    @property
+    def _note(self) -> Path:
+        return self._data.run / "nats-server.json"
+
+    def _started_on(self) -> tuple[int, int]:
+        if self._ports is None:
+            raise RuntimeError("the embedded nats-server has not been started")
+        return self._ports
+
+    async def _launch(self) -> Child:
+        async with self._configuring:
+            note = read_note(self._note)
+            program = nats_server_program()
+            await stop_leftover(NAME, note.pid, program.name, self._configuration, STOP)
+            for stale in self._data.run.glob("*.ports"):
+                stale.unlink(missing_ok=True)
+            if not self._component:
+                self._component = _component_key(self.seed_file)
+            if self._users is None:
+                self._users = _users_of_last_run(self._users_file)
+            write_atomically(self._configuration, nats_server_configuration().read_bytes())
+            write_atomically(self._users_file, render(self._component, self._users))
+            wanted = self._ports or _still_free(note)
+            try:
+                return await self._started(program, wanted)
+            except ServerStartError:
+                if self._ports is not None or wanted == _ANY:
+                    raise
+            return await self._started(program, _ANY)  # somebody took the old port since we looked
+
+    async def _started(self, program: Path, ports: tuple[int, int]) -> Child:
+        command = Command(
+            argv=(str(program), "-c", str(self._configuration)),
+            cwd=self._data.nats,
+            dies_by=signal.SIGTERM,
+            env=self._environment(ports),
+        )
+        log_begin = log_size(self._log_file)
+        child = await spawn(command, self._log_file)
+        try:
+            write_note(self._note, ServerNote(child.pid, *(self._ports or (None, None))))
+            self._ports = await self._listening(child, log_begin)
+            write_note(self._note, ServerNote(child.pid, *self._ports))
+        except BaseException:
+            await child.stop(STOP)
+            raise
+        return child
+
+    async def _listening(self, child: Child, log_begin: int) -> tuple[int, int]:
+        """The ports of a server that is ready: it writes the file last, after JetStream has recovered its streams."""
+        file = self._data.run / f"{NAME}_{child.pid}.ports"
+        deadline = time.monotonic() + self._start_within
+        while (ports := _read_ports(file)) is None:
+            if child.exit_code is not None:
+                raise ServerStartError(NAME, f"exit code {child.exit_code}", tail(self._log_file, log_begin))
+            if time.monotonic() > deadline:
+                raise ServerStartError(
+                    NAME, f"not ready after {self._start_within:g} s", tail(self._log_file, log_begin)
+                )
+            await asyncio.sleep(_LOOK_EVERY)
+        status, health = await get(ports[1], "/healthz?js-server-only=true")
+        if status != 200:
+            raise ServerStartError(NAME, f"unhealthy: {health[:200].decode(errors='replace')}", "")
+        return ports
+
+    def _environment(self, ports: tuple[int, int]) -> dict[str, str]:
+        return {
+            "MAGI_NATS_LISTEN": _quoted(f"{LOOPBACK}:{ports[0]}"),
+            "MAGI_NATS_MONITOR": _quoted(f"{LOOPBACK}:{ports[1]}"),
+            "MAGI_NATS_RUN_DIR": _quoted(str(self._data.run)),
+            "MAGI_NATS_LOG": _quoted(str(self._log_file)),
+            "MAGI_NATS_STORE_DIR": _quoted(str(self._data.nats)),
+            # A bare 2m would be two million, and that many seconds.
+            "MAGI_NATS_SYNC_INTERVAL": _quoted(self._sync_interval),
+            "MAGI_NATS_MAX_FILE_STORE": str(self._max_file_store),
+        }
+
+
+def _quoted(text: str) -> str:
+    """A string of the configuration language: the server parses what a variable holds."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _still_free(note: ServerNote) -> tuple[int, int]:
+    """The ports of the last run, as far as they are free; -1 lets the server choose."""
+    client, monitor = note.port or -1, note.monitor_port or -1
+    return (client if client > 0 and is_free(client) else -1, monitor if monitor > 0 and is_free(monitor) else -1)
+
+
+def _read_ports(file: Path) -> tuple[int, int] | None:
+    """None while the file is not there or not yet whole."""
+    try:
+        found = msgspec.json.decode(file.read_bytes(), type=_PortsFile)
+        client, monitor = urlsplit(found.nats[0]).port, urlsplit(found.monitoring[0]).port
+    except (OSError, msgspec.DecodeError, IndexError):
+        return None
+    return (client, monitor) if client and monitor else None
+
+
+def _component_key(seed_file: Path) -> str:
+    """The public key of MAGI's own parts; the seed is made at the first start. Raises EmbeddedError, OSError."""
+    if not seed_file.exists():
+        public, seed = nkey.generate()
+        write_atomically(seed_file, seed.encode() + b"\n")
+        return public
+    try:
+        return nkey.public_key(seed_file.read_text().strip())
+    except ValueError as error:
+        raise EmbeddedError(f"{seed_file}: {error}; remove it, and the next start makes a new one") from None
+
+
+def _users_of_last_run(file: Path) -> tuple[NatsUser, ...]:
+    try:
+        return parse(file.read_bytes())
+    except FileNotFoundError:
+        return ()
+    except (OSError, ValueError) as error:
+        _log.warning("users of the last run are lost; they are set again from the directory", error=str(error))
+        return ()

@@ -1,0 +1,31 @@
+"""nkeys: the Ed25519 keys by which nats-server knows its users. The server holds the public part only."""
+
+import os
+import re
+
+import nkeys
+
+_PUBLIC_USER_KEY = re.compile(r"U[A-Z2-7]{55}\Z")
+
+
+def generate() -> tuple[str, str]:
+    """A new user key: (public, seed). The seed (`SU…`) is the secret, and all that a client needs to connect."""
+    seed: bytes = nkeys.encode_seed(os.urandom(32), nkeys.PREFIX_BYTE_USER)
+    text = seed.decode()
+    return public_key(text), text
+
+
+def public_key(seed: str) -> str:
+    """The public key (`U…`) that belongs to a seed. Raises ValueError when it is no user's seed."""
+    try:
+        key: bytes = nkeys.from_seed(bytearray(seed.encode())).public_key
+    except (nkeys.ErrInvalidSeed, nkeys.ErrInvalidPrefixByte, ValueError) as error:
+        raise ValueError(f"not the seed of an nkey: {type(error).__name__}") from None  # never the seed itself
+    return check_public_key(key.decode())
+
+
+def check_public_key(text: str) -> str:
+    """Return `text` when it has the form of a user's public key. Raises ValueError."""
+    if not _PUBLIC_USER_KEY.match(text):
+        raise ValueError(f"not a user's public nkey (U and 55 of A-Z, 2-7): {text[:60]!r}")
+    return text

@@ -1,0 +1,100 @@
+"""The directory's stream: change voters and initiators by commands, and keep a live copy of all of them."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+import structlog
+
+from magi.domain import initiator as initiators
+from magi.domain import voter as voters
+from magi.domain.directory import Directory, DirectoryEvent
+from magi.domain.ids import AggregateId, InitiatorId, VoterId, initiator_aggregate, voter_aggregate
+from magi.domain.initiator import InitiatorCommand, InitiatorEvent
+from magi.domain.voter import VoterCommand, VoterEvent
+from magi.eventstore import subjects
+from magi.eventstore.bus import Bus
+from magi.eventstore.follow import Follower
+from magi.eventstore.history import EMPTY, AppendConflict, Recorded
+from magi.eventstore.log import JetStreamLog
+
+log = structlog.get_logger(__name__)
+
+DirectoryLog = JetStreamLog[DirectoryEvent]
+ATTEMPTS = 5
+S = TypeVar("S")
+E = TypeVar("E", VoterEvent, InitiatorEvent)
+C = TypeVar("C")
+
+
+def directory_log(bus: Bus) -> DirectoryLog:
+    return JetStreamLog(bus, subjects.DIRECTORY, subjects.DIRECTORY_PREFIX, DirectoryEvent)
+
+
+async def change_voter(store: DirectoryLog, command: VoterCommand) -> list[Recorded[DirectoryEvent]]:
+    """Carry out a command on a voter; return the events that it led to. Raises what `decide` does."""
+
+    def decide(history: Sequence[DirectoryEvent]) -> Sequence[DirectoryEvent]:
+        state = voters.INITIAL
+        for event in history:
+            assert isinstance(event, VoterEvent)
+            state = voters.evolve(state, event)
+        return voters.decide(state, command)
+
+    return await _change(store, voter_aggregate(VoterId(command.voter_id)), decide)
+
+
+async def change_initiator(store: DirectoryLog, command: InitiatorCommand) -> list[Recorded[DirectoryEvent]]:
+    """Carry out a command on an initiator; return the events that it led to. Raises what `decide` does."""
+
+    def decide(history: Sequence[DirectoryEvent]) -> Sequence[DirectoryEvent]:
+        state = initiators.INITIAL
+        for event in history:
+            assert isinstance(event, InitiatorEvent)
+            state = initiators.evolve(state, event)
+        return initiators.decide(state, command)
+
+    return await _change(store, initiator_aggregate(InitiatorId(command.initiator_id)), decide)
+
+
+async def _change(
+    store: DirectoryLog,
+    aggregate: AggregateId,
+    decide: Callable[[Sequence[DirectoryEvent]], Sequence[DirectoryEvent]],
+) -> list[Recorded[DirectoryEvent]]:
+    for attempt in range(1, ATTEMPTS + 1):
+        history = await store.load(aggregate)
+        head = history[-1].head if history else EMPTY
+        try:
+            return await store.append(aggregate, decide([r.event for r in history]), head)
+        except AppendConflict:
+            if attempt == ATTEMPTS:
+                raise
+    raise AssertionError("unreachable")
+
+
+class DirectoryView:
+    """A live copy of the directory. `on_change` is called after each event, also those that were there at the start."""
+
+    def __init__(self, bus: Bus, on_change: Callable[[DirectoryEvent], Awaitable[None]] | None = None) -> None:
+        self.directory = Directory()
+        self._on_change = on_change
+        self._follower = Follower(bus, subjects.DIRECTORY, directory_log(bus).codec, self._apply)
+
+    @property
+    def failed(self) -> asyncio.Future[None]:
+        """Set when the copy can't be kept up to date any more."""
+        return self._follower.failed
+
+    async def start(self, timeout: float = 10.0) -> None:
+        """Begin to follow and return when the copy is complete. Raises BusError, TimeoutError."""
+        await self._follower.start()
+        await asyncio.wait_for(self._follower.caught_up.wait(), timeout)
+
+    async def stop(self) -> None:
+        await self._follower.stop()
+
+    async def _apply(self, recorded: Recorded[DirectoryEvent]) -> None:
+        self.directory.apply(recorded.event)
+        if self._on_change:
+            await self._on_change(recorded.event)

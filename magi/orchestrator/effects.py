@@ -1,0 +1,86 @@
+"""What follows from a decision: tasks to voters, notices of refusals, acknowledgements and timers in the inbox.
+
+Everything here may happen twice: tasks carry an id by which JetStream drops the second one, the rest is harmless.
+"""
+
+import asyncio
+
+import msgspec
+import structlog
+
+from magi.domain.errors import Refused
+from magi.domain.ids import AggregateId, VoterId, task_id
+from magi.domain.messages import Submission, Task, encode
+from magi.domain.voting_request import Received, content_digest
+from magi.eventstore import subjects
+from magi.eventstore.bus import Bus, Rejected
+from magi.eventstore.notices import Existing, Refusal
+from magi.eventstore.presence import now_ms
+
+log = structlog.get_logger(__name__)
+
+
+class Effects:
+    """Carries decisions out on the bus."""
+
+    def __init__(self, bus: Bus, partitions: int) -> None:
+        self._bus = bus
+        self._partitions = partitions
+
+    async def dispatch(
+        self, aggregate: AggregateId, received: Received, voters: tuple[str, ...], deadline: int
+    ) -> None:
+        """Give `voters` the request as a task each, until the deadline (milliseconds). Raises BusError.
+
+        A task that nobody took until the deadline is removed by the server, in whole seconds. A voter whose queue is
+        full gets none: it will be missing.
+        """
+        left = max(1, -(-(deadline - now_ms()) // 1000))
+        headers = {"Nats-TTL": f"{left}s"}
+        content = received.content
+
+        async def publish(voter: VoterId) -> None:
+            name = task_id(aggregate, voter)
+            task = Task(
+                task_id=name,
+                request_id=received.request_id,
+                user_query=content.user_query,
+                agent_answer=content.agent_answer,
+                metadata=content.metadata,
+                deadline=received.deadline,
+                ballot_subject=subjects.ballot(aggregate, voter, self._partitions),
+            )
+            try:
+                await self._bus.store(subjects.tasks(voter), encode(task), {**headers, "Nats-Msg-Id": name})
+            except Rejected as error:
+                log.error("task_rejected", voter=voter, request=aggregate, error=str(error))
+
+        await asyncio.gather(*(publish(VoterId(voter)) for voter in voters))
+
+    async def acknowledge(self, reply: str) -> None:
+        """The message was handled: the inbox forgets it. Ends a timer, too. Raises NoAck without a connection."""
+        await self._bus.publish(reply, b"+ACK")
+
+    async def wake_at(self, reply: str, deadline: int) -> None:
+        """Have the message come again at `deadline`, in milliseconds since 1970."""
+        delay = max(1, deadline - now_ms()) * 1_000_000
+        await self._bus.publish(reply, b'-NAK {"delay":%d}' % delay)
+
+    async def refuse_submission(self, submission: Submission, error: Refused) -> None:
+        notice = Refusal(
+            error.code,
+            error.message,
+            request_id=submission.request_id,
+            digest=content_digest(submission),
+            retryable=error.retryable,
+        )
+        await self._bus.publish(subjects.notice_initiator(submission.initiator_id), msgspec.json.encode(notice))
+
+    async def refuse_ballot(self, voter: str, task: str, code: str, message: str) -> None:
+        notice = Refusal(code, message, task_id=task or None)
+        await self._bus.publish(subjects.notice_voter(voter), msgspec.json.encode(notice))
+
+    async def say_existing(self, submission: Submission) -> None:
+        """Tell the gateways of the Initiator to replay a request from the log."""
+        notice = Existing(submission.request_id, content_digest(submission))
+        await self._bus.publish(subjects.notice_initiator(submission.initiator_id), msgspec.json.encode(notice))

@@ -1,0 +1,121 @@
+"""The orchestrator as a part: reads its partitions of the inbox and handles what comes, until stopped."""
+
+import asyncio
+import uuid
+
+import structlog
+from msgspec import Struct
+from nats.aio.msg import Msg
+
+import magi
+from magi.domain.directory import DirectoryEvent
+from magi.domain.ids import AggregateId, VoterId, partition_of
+from magi.domain.panel import DEFAULT_GROUP
+from magi.domain.voter import VoterRegistered
+from magi.domain.voting_request import RequestEvent
+from magi.eventstore import subjects
+from magi.eventstore.bus import Bus, BusError
+from magi.eventstore.consumers import ensure_task_consumer
+from magi.eventstore.directory import DirectoryView
+from magi.eventstore.log import JetStreamLog
+from magi.eventstore.presence import Instance, now_ms
+from magi.orchestrator.effects import Effects
+from magi.orchestrator.inbox import BadItem, Item, parse
+from magi.orchestrator.partitions import PART, Partitions
+from magi.orchestrator.requests import Requests
+
+log = structlog.get_logger(__name__)
+
+IN_HAND = 2048
+"""Messages taken and not yet handled, over all partitions. Beyond it they stay in the inbox, where others find them."""
+SETTLE = 2.0
+"""Seconds that a stopping orchestrator takes to finish what it has in hand."""
+
+
+class OrchestratorSettings(Struct, frozen=True):
+    partitions: int
+    """Of the inbox, as the live stream says."""
+    panel_size: int = 5
+    default_group: str = DEFAULT_GROUP
+
+
+class Orchestrator:
+    """Several of them share the partitions; any may be killed at any time."""
+
+    def __init__(self, bus: Bus, settings: OrchestratorSettings) -> None:
+        self._bus = bus
+        self._settings = settings
+        self._log: JetStreamLog[RequestEvent] = JetStreamLog(bus, subjects.LOG, subjects.LOG_PREFIX, RequestEvent)
+        self._directory = DirectoryView(bus, self._on_directory)
+        self._effects = Effects(bus, settings.partitions)
+        self._requests = Requests(
+            self._log,
+            self._effects,
+            lambda load: self._directory.directory.snapshot(load, settings.panel_size, settings.default_group),
+            now_ms,
+            self._mine,
+            self._done,
+        )
+        instance = Instance(part=PART, instance=uuid.uuid4().hex[:12], version=magi.__version__, since_ms=now_ms())
+        self._partitions = Partitions(
+            bus,
+            settings.partitions,
+            instance,
+            self._receive,
+            lambda: IN_HAND - len(self._in_hand),
+            self._requests.forget_others,
+        )
+        self._in_hand: set[int] = set()
+        """Sequences of the messages that were taken and not yet handled: a redelivery of one is left alone."""
+
+    @property
+    def owned(self) -> frozenset[int]:
+        return self._partitions.owned
+
+    @property
+    def failed(self) -> asyncio.Future[None]:
+        """Set when it can't go on: its copy of the directory is broken."""
+        return self._directory.failed
+
+    async def start(self) -> None:
+        """Begin to work. Raises BusError when NATS doesn't answer as it must."""
+        await self._log.start()
+        await self._directory.start()
+        await self._partitions.start()
+
+    async def stop(self) -> None:
+        """Give the partitions back and finish what is in hand."""
+        await self._partitions.stop()
+        await self._requests.settle(SETTLE)
+        await self._directory.stop()
+
+    async def _receive(self, msg: Msg) -> None:
+        item = parse(msg)
+        if isinstance(item, BadItem):
+            log.warning("bad_item", kind=item.kind, sender=item.sender, code=item.code, problem=item.problem)
+            if item.kind == "ballot":
+                await self._effects.refuse_ballot(item.sender, item.task_id, item.code, item.problem)
+            await self._effects.acknowledge(item.reply)
+            return
+        if item.delivery.sequence in self._in_hand:
+            return
+        self._in_hand.add(item.delivery.sequence)
+        self._requests.accept(item)
+
+    def _done(self, item: Item) -> None:
+        full = len(self._in_hand) >= IN_HAND // 2
+        self._in_hand.discard(item.delivery.sequence)
+        if full and len(self._in_hand) < IN_HAND // 2:
+            asyncio.get_running_loop().create_task(self._partitions.ask())
+
+    def _mine(self, aggregate: AggregateId) -> bool:
+        return partition_of(aggregate, self._settings.partitions) in self.owned
+
+    async def _on_directory(self, event: DirectoryEvent) -> None:
+        if not isinstance(event, VoterRegistered):
+            return
+        try:
+            await ensure_task_consumer(self._bus, VoterId(event.voter_id))
+        except BusError as error:
+            # Whoever registers a voter makes its consumer as well; tasks wait in the stream until there is one.
+            log.warning("no_task_consumer", voter=event.voter_id, error=str(error))

@@ -1,0 +1,123 @@
+"""The partitions that this orchestrator reads: taken and given back as orchestrators come and go.
+
+Who should read what follows from who is alive (`assignment`). That nobody else reads it is the server's doing: a
+partition's consumer is pinned to one reader. While they disagree, the log's compare-and-swap decides.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+from nats.aio.msg import Msg
+
+from magi.eventstore import subjects
+from magi.eventstore.bus import Bus, BusError
+from magi.eventstore.consumers import ensure_inbox_consumer, unpin
+from magi.eventstore.direct import DirectReader
+from magi.eventstore.presence import HEARTBEAT, Instance, Presence, alive
+from magi.eventstore.pull import PullConsumer
+from magi.orchestrator.assignment import assign
+
+log = structlog.get_logger(__name__)
+
+PART = "orchestrator"
+PULL_EXPIRES = 1.0
+"""Seconds a pull request waits. A third of the pin's time-out: an idle owner keeps its pin."""
+WANT = 256
+"""Messages asked for at once a partition."""
+
+
+class Partitions:
+    """Reads this orchestrator's share of the inbox, and calls `on_message` for each message."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        partitions: int,
+        instance: Instance,
+        on_message: Callable[[Msg], Awaitable[None]],
+        room: Callable[[], int],
+        on_released: Callable[[], None],
+    ) -> None:
+        """`room()` says how many more messages can be had; `on_released` is called after partitions were given away."""
+        self._bus = bus
+        self._partitions = partitions
+        self._reader = DirectReader(bus, subjects.PRESENCE)
+        self._presence = Presence(bus, instance)
+        self._on_message = on_message
+        self._room = room
+        self._on_released = on_released
+        self._consumers: dict[int, PullConsumer] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def owned(self) -> frozenset[int]:
+        """The partitions that are read here."""
+        return frozenset(self._consumers)
+
+    async def start(self) -> None:
+        """Join the orchestrators and take a share. Raises BusError."""
+        await self._reader.start()
+        for partition in range(self._partitions):
+            await ensure_inbox_consumer(self._bus, partition)
+        await self._presence.start()
+        await self._balance()
+        self._task = asyncio.create_task(self._keep_balance())
+
+    async def stop(self) -> None:
+        """Leave: others take the partitions at once."""
+        if self._task:
+            self._task.cancel()
+        await self._presence.stop()
+        for partition in self.owned:
+            await self._release(partition)
+
+    async def ask(self) -> None:
+        """There is room again."""
+        for consumer in list(self._consumers.values()):
+            await consumer.ask()
+
+    async def _keep_balance(self) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT)
+            try:
+                await self._balance()
+            except BusError as error:
+                log.info("balance_waits", error=str(error))  # what we own we go on reading
+
+    async def _balance(self) -> None:
+        me = self._presence.instance.instance
+        members = [i.instance for i in await alive(self._reader, PART)]
+        owners = assign(sorted({*members, me}), self._partitions)
+        mine = {partition for partition, owner in owners.items() if owner == me}
+        given = self.owned - mine
+        taken = mine - self.owned
+        for partition in given:
+            await self._release(partition)
+        for partition in taken:
+            await self._take(partition)
+        if given or taken:
+            log.info("partitions", owned=sorted(self.owned), orchestrators=len(owners and set(owners.values())))
+        if given:
+            self._on_released()
+
+    async def _take(self, partition: int) -> None:
+        consumer = PullConsumer(
+            self._bus,
+            subjects.INBOX,
+            subjects.inbox_consumer(partition),
+            self._on_message,
+            want=WANT,
+            expires=PULL_EXPIRES,
+            group=subjects.GROUP,
+            room=self._room,
+        )
+        self._consumers[partition] = consumer
+        await consumer.start()
+
+    async def _release(self, partition: int) -> None:
+        await self._consumers.pop(partition).stop()
+        try:
+            await unpin(self._bus, partition)
+        except BusError as error:
+            log.debug("unpin_failed", partition=partition, error=str(error))  # the pin runs out by itself

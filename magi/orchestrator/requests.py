@@ -1,0 +1,253 @@
+"""The open requests of an orchestrator: each with its state and its queue, worked off one message after the other.
+
+Requests run side by side, the messages of one request never do. A state lives here from its first message to its
+verdict; for a request that somebody else began it is loaded from the log.
+"""
+
+import asyncio
+import random
+from collections import Counter, deque
+from collections.abc import Callable
+
+import structlog
+
+from magi.domain.errors import Refused
+from magi.domain.ids import AggregateId, VoterId
+from magi.domain.messages import ProgressBallot, ResultBallot, Submission
+from magi.domain.panel import Snapshot
+from magi.domain.voting_request import (
+    INITIAL,
+    Adjudicated,
+    CastVote,
+    Command,
+    Expire,
+    Received,
+    ReportProgress,
+    RequestEvent,
+    Submit,
+    VoterResult,
+    VotingRequest,
+    decide,
+    evolve,
+)
+from magi.eventstore.bus import BusError, Rejected
+from magi.eventstore.history import EMPTY, AppendConflict, EventStore, Head, StoreError
+from magi.orchestrator.effects import Effects
+from magi.orchestrator.inbox import Item
+
+log = structlog.get_logger(__name__)
+
+ATTEMPTS = 5
+"""Decisions made anew after somebody else appended first: orchestrators meet only while a partition changes hands."""
+
+
+class _Request:
+    """One request in memory."""
+
+    __slots__ = ("head", "known", "queue", "state", "timer", "worker")
+
+    def __init__(self) -> None:
+        self.state: VotingRequest = INITIAL
+        self.head: Head = EMPTY
+        self.known = False
+        """Whether `state` is what the log holds."""
+        self.timer = ""
+        """Where the submission waits to be acknowledged, once we dispatched its tasks; else empty."""
+        self.queue: deque[Item] = deque()
+        self.worker: asyncio.Task[None] | None = None
+
+
+class Requests:
+    """Handles the items of the inbox, those of one request in order and those of others meanwhile."""
+
+    def __init__(
+        self,
+        store: EventStore[RequestEvent],
+        effects: Effects,
+        voters: Callable[[Counter[VoterId]], Snapshot],
+        now: Callable[[], int],
+        mine: Callable[[AggregateId], bool],
+        on_done: Callable[[Item], None],
+    ) -> None:
+        """`voters` gives the directory as it is, with the load of each voter; `now` the time in milliseconds.
+
+        `mine` says whether a request's partition is read here. `on_done` is called for each item when it is out of our
+        hands: handled, or left to come again.
+        """
+        self._store = store
+        self._effects = effects
+        self._voters = voters
+        self._now = now
+        self._mine = mine
+        self._on_done = on_done
+        self._requests: dict[AggregateId, _Request] = {}
+        self.load: Counter[VoterId] = Counter()
+        """Open tasks a voter, of the requests that are in memory."""
+
+    @property
+    def open(self) -> int:
+        """How many requests are in memory."""
+        return len(self._requests)
+
+    def accept(self, item: Item) -> None:
+        """Queue an item behind those of its request."""
+        request = self._requests.get(item.aggregate)
+        if request is None:
+            request = self._requests[item.aggregate] = _Request()
+        request.queue.append(item)
+        if request.worker is None:
+            request.worker = asyncio.create_task(self._work(item.aggregate, request))
+
+    async def settle(self, timeout: float) -> None:
+        """Wait until everything accepted is out of our hands, at most `timeout` seconds."""
+        workers = [r.worker for r in self._requests.values() if r.worker]
+        if workers:
+            await asyncio.wait(workers, timeout=timeout)
+
+    def forget_others(self) -> None:
+        """Drop idle requests that aren't ours any more: their new owner loads them."""
+        for aggregate, request in list(self._requests.items()):
+            if request.worker is None and not self._mine(aggregate):
+                self._drop(aggregate, request)
+
+    def _drop(self, aggregate: AggregateId, request: _Request) -> None:
+        self._requests.pop(aggregate, None)
+        self._count(request.state, -1)
+
+    def _count(self, state: VotingRequest, sign: int) -> None:
+        for voter in state.outstanding:
+            self.load[VoterId(voter)] += sign
+
+    async def _work(self, aggregate: AggregateId, request: _Request) -> None:
+        try:
+            while request.queue:
+                item = request.queue.popleft()
+                try:
+                    await self._handle(request, item)
+                except (StoreError, BusError, Rejected) as error:
+                    self._leave(request, item, error)
+                except Exception as error:
+                    log.exception("item_failed", request=aggregate, sequence=item.delivery.sequence)
+                    self._leave(request, item, error)
+                finally:
+                    self._on_done(item)
+        finally:
+            request.worker = None
+            done = request.state.verdict or not request.state.version
+            if done or not request.known or not self._mine(aggregate):
+                self._drop(aggregate, request)
+
+    def _leave(self, request: _Request, item: Item, error: Exception) -> None:
+        """What is stored is not known now. Nothing was acknowledged: the item comes again, to us or to another."""
+        log.warning("item_left", request=item.aggregate, sequence=item.delivery.sequence, error=str(error))
+        self._count(request.state, -1)
+        request.state, request.head, request.known = INITIAL, EMPTY, False
+
+    async def _handle(self, request: _Request, item: Item) -> None:
+        if not request.known:
+            # A submission that was never delivered before begins a request, as good as always: then there is nothing
+            # to load, and if there is, the compare-and-swap finds out.
+            if not isinstance(item.message, Submission) or item.delivery.attempt > 1:
+                await self._load(item.aggregate, request)
+            request.known = True
+        if isinstance(item.message, Submission):
+            await self._submission(request, item, item.message)
+        else:
+            await self._ballot(request, item, item.message)
+
+    async def _submission(self, request: _Request, item: Item, submission: Submission) -> None:
+        try:
+            new = await self._decide(
+                request, item, lambda: Submit(submission, self._voters(self.load), self._now()), submission.trace
+            )
+        except Refused as error:
+            log.info("submission_refused", request=item.aggregate, code=error.code)
+            await self._effects.refuse_submission(submission, error)
+            await self._effects.acknowledge(item.reply)
+            return
+        received = request.state.received
+        if received is None or received.cause != item.delivery.sequence:
+            await self._effects.say_existing(submission)
+            await self._effects.acknowledge(item.reply)
+            return
+        if not new:  # it comes again: at its deadline, or because its last owner died over it
+            await self._decide(request, item, lambda: Expire(self._now()))
+        if request.state.verdict:
+            await self._effects.acknowledge(item.reply)
+            return
+        deadline = request.state.deadline
+        if not request.timer:
+            await self._effects.dispatch(item.aggregate, received, request.state.outstanding, deadline)
+            log.debug("request_dispatched", request=item.aggregate, panel=list(received.voters))
+        request.timer = item.reply
+        await self._effects.wake_at(item.reply, deadline)
+
+    async def _ballot(self, request: _Request, item: Item, ballot: ProgressBallot | ResultBallot) -> None:
+        voter = item.sender
+        command: Command
+        if isinstance(ballot, ProgressBallot):
+            command = ReportProgress(voter, ballot, self._now())
+        else:
+            command = CastVote(voter, ballot, self._now(), item.delivery.stored_ms)
+        try:
+            await self._decide(request, item, lambda: command)
+        except Refused as error:
+            log.info("ballot_refused", request=item.aggregate, voter=voter, code=error.code)
+            await self._effects.refuse_ballot(voter, ballot.task_id, error.code, error.message)
+        if request.state.verdict and request.timer:
+            await self._effects.acknowledge(request.timer)
+            request.timer = ""
+        await self._effects.acknowledge(item.reply)
+
+    async def _decide(
+        self, request: _Request, item: Item, command: Callable[[], Command], trace: str = ""
+    ) -> list[RequestEvent]:
+        """Decide and append; decide anew on what somebody else appended in between. Raises Refused, StoreError."""
+        for attempt in range(1, ATTEMPTS + 1):
+            events = decide(request.state, command())
+            if not events:
+                return events
+            try:
+                await self._append(request, item, events, trace)
+                return events
+            except AppendConflict:
+                log.info("append_conflict", request=item.aggregate, attempt=attempt)
+                if attempt == ATTEMPTS:
+                    raise
+                await asyncio.sleep(random.uniform(0, 0.01) * attempt)  # noqa: S311 - jitter
+                await self._load(item.aggregate, request)
+        raise AssertionError("unreachable")
+
+    async def _append(self, request: _Request, item: Item, events: list[RequestEvent], trace: str) -> None:
+        for event in events:
+            (recorded,) = await self._store.append(
+                item.aggregate, [event], request.head, cause=item.delivery.sequence, trace=trace
+            )
+            request.head = recorded.head
+            self._evolve(request, recorded.event)
+
+    def _evolve(self, request: _Request, event: RequestEvent) -> None:
+        self._count(request.state, -1)
+        request.state = evolve(request.state, event)
+        self._count(request.state, 1)
+        if isinstance(event, Adjudicated):
+            log.info(
+                "request_adjudicated",
+                request=event.originator_id,
+                verdict=event.final_vote,
+                decided_by=event.decided_by,
+                reason=event.outcome_reason,
+            )
+        elif isinstance(event, VoterResult):
+            log.debug("vote_counted", request=event.originator_id, voter=event.voter_id, vote=event.vote)
+        elif isinstance(event, Received):
+            log.info("request_received", request=event.originator_id, panel=list(event.voters))
+
+    async def _load(self, aggregate: AggregateId, request: _Request) -> None:
+        history = await self._store.load(aggregate)
+        self._count(request.state, -1)
+        request.state = INITIAL
+        for recorded in history:
+            request.state = evolve(request.state, recorded.event)
+        self._count(request.state, 1)
+        request.head = history[-1].head if history else EMPTY

@@ -1,0 +1,170 @@
+"""A voter on the bus (PROTOCOL §3): pulls its tasks, has them judged, and sends the ballots.
+
+Instances of a voter share its tasks: each asks for as many as it has capacity free, so that a slow one never holds what
+a free one could take.
+"""
+
+import asyncio
+import inspect
+import uuid
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+import structlog
+from nats.aio.msg import Msg
+
+import magi
+from magi.domain.clock import milliseconds
+from magi.domain.ids import VoterId
+from magi.domain.messages import Opinion, ProgressBallot, ResultBallot, Task, decode_task, encode
+from magi.eventstore import subjects
+from magi.eventstore.bus import Bus, BusError, Rejected
+from magi.eventstore.consumers import TASK_ACK_WAIT
+from magi.eventstore.presence import Instance, Presence, now_ms
+from magi.eventstore.pull import PullConsumer, delivery
+
+log = structlog.get_logger(__name__)
+
+Judge = Callable[[Task], Awaitable[Opinion]] | Callable[[Task], Opinion]
+"""What a voter is. A plain function runs in a thread, one a task; it may block."""
+
+CAPACITY = 8
+"""Tasks judged at once, by default."""
+ATTEMPTS = 3
+"""How often a task is tried whose judge raises, here or by another instance. Then the voter abstains and says why."""
+RETRY_AFTER = 1.0
+_KEEP = TASK_ACK_WAIT / 3
+_REASON = 4096
+
+
+class VoterAgent:
+    """One instance of a voter."""
+
+    def __init__(self, bus: Bus, voter: VoterId, judge: Judge, *, capacity: int = CAPACITY) -> None:
+        self.voter = voter
+        self._bus = bus
+        self._judge = judge
+        self._capacity = capacity
+        self._threads = ThreadPoolExecutor(capacity, thread_name_prefix=voter)
+        self._open: set[asyncio.Task[None]] = set()
+        self._pull = PullConsumer(
+            bus,
+            subjects.TASKS,
+            subjects.task_consumer(voter),
+            self._receive,
+            want=capacity,
+            room=lambda: capacity - len(self._open),
+        )
+        instance = Instance(
+            part=f"voter.{voter}",
+            instance=uuid.uuid4().hex[:12],
+            version=magi.__version__,
+            since_ms=now_ms(),
+            capacity=capacity,
+        )
+        self._presence = Presence(bus, instance)
+
+    async def start(self) -> None:
+        """Begin to take tasks. Raises BusError when NATS doesn't answer."""
+        await self._bus.subscribe(subjects.notice_voter(self.voter), self._refused)
+        await self._presence.start()
+        await self._pull.start()
+        log.info("voter_started", voter=self.voter, capacity=self._capacity)
+
+    async def stop(self, timeout: float = 2.0) -> None:
+        """Take nothing more and finish what is open; what isn't done within `timeout` goes to another instance."""
+        await self._pull.stop()
+        await self._presence.stop()
+        if self._open:
+            _, late = await asyncio.wait(self._open, timeout=timeout)
+            for task in late:
+                task.cancel()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _receive(self, msg: Msg) -> None:
+        work = asyncio.create_task(self._work(msg))
+        self._open.add(work)
+        work.add_done_callback(self._finished)
+
+    def _finished(self, work: asyncio.Task[None]) -> None:
+        self._open.discard(work)
+        if not work.cancelled() and (error := work.exception()):
+            log.error("task_left", voter=self.voter, error=repr(error))  # unacknowledged: it comes again
+        asyncio.get_running_loop().create_task(self._pull.ask())
+
+    async def _work(self, msg: Msg) -> None:
+        try:
+            task = decode_task(msg.data)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            log.error("bad_task", voter=self.voter, error=str(error))
+            await self._bus.publish(msg.reply, b"+TERM")
+            return
+        attempt = delivery(msg.reply).attempt
+        task = msgspec.structs.replace(task, attempt=attempt)
+        if now_ms() >= milliseconds(task.deadline):
+            await self._bus.publish(msg.reply, b"+TERM")
+            return
+        keeper = asyncio.create_task(self._keep(msg.reply))
+        progress = asyncio.create_task(self._send(task, ProgressBallot(task_id=task.task_id), "progress"))
+        try:
+            opinion = await self._opinion(task)
+            await progress
+            if opinion is None:
+                await self._bus.publish(msg.reply, b'-NAK {"delay":%d}' % int(RETRY_AFTER * 1e9))
+                return
+            await self._send(task, _ballot(task, opinion), "result")
+            await self._bus.publish(msg.reply, b"+ACK")
+        finally:
+            keeper.cancel()
+            progress.cancel()
+
+    async def _opinion(self, task: Task) -> Opinion | None:
+        """What the judge says; None when it raised and the task is to be tried again."""
+        try:
+            opinion: object
+            if inspect.iscoroutinefunction(self._judge):
+                opinion = await self._judge(task)
+            else:
+                opinion = await asyncio.get_running_loop().run_in_executor(self._threads, self._judge, task)
+            return msgspec.convert(msgspec.to_builtins(opinion), Opinion)
+        except Exception as error:  # noqa: BLE001 - a judge is somebody else's code: whatever it raises is its answer
+            log.warning("judge_failed", voter=self.voter, task=task.task_id, attempt=task.attempt, error=repr(error))
+            if task.attempt < ATTEMPTS:
+                return None
+            return Opinion.abstains(f"could not judge, tried {task.attempt} times: {type(error).__name__}")
+
+    async def _send(self, task: Task, ballot: ProgressBallot | ResultBallot, kind: str) -> None:
+        """Put a ballot into the inbox, trying until the deadline: once it is acknowledged it can't be lost."""
+        if not isinstance(task.ballot_subject, str):
+            raise BusError(f"task {task.task_id} has no ballot_subject")
+        headers = {"Nats-Msg-Id": f"{task.task_id}:{kind}"}
+        pause = 0.05
+        while True:
+            try:
+                await self._bus.store(task.ballot_subject, encode(ballot), headers)
+                return
+            except (BusError, Rejected) as error:
+                if now_ms() >= milliseconds(task.deadline):
+                    raise BusError(f"no ballot for {task.task_id} before its deadline: {error}") from error
+                await asyncio.sleep(pause)
+                pause = min(1.0, pause * 2)
+
+    async def _keep(self, reply: str) -> None:
+        """Say that the task is being worked on, so that no other instance gets it."""
+        while True:
+            await asyncio.sleep(_KEEP)
+            try:
+                await self._bus.publish(reply, b"+WPI")
+            except BusError as error:
+                log.debug("wpi_missed", voter=self.voter, error=str(error))
+
+    async def _refused(self, msg: Msg) -> None:
+        log.warning("ballot_refused", voter=self.voter, notice=msg.data[:500].decode(errors="replace"))
+
+
+def _ballot(task: Task, opinion: Opinion) -> ResultBallot:
+    reason = opinion.reason
+    if reason and len(reason) > _REASON:
+        reason = reason[: _REASON - 1] + "…"
+    return ResultBallot(task_id=task.task_id, vote=opinion.vote, reason=reason, confidence=opinion.confidence)

@@ -1,0 +1,58 @@
+"""`run`: a voter as a program of its own."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import structlog
+import uvloop
+
+from magi.domain.ids import VoterId, check_name
+from magi.eventstore.bus import Bus
+from magi.voters.agent import CAPACITY, Judge, VoterAgent
+
+log = structlog.get_logger(__name__)
+
+
+class VoterStopped(Exception):
+    """The connection to NATS was closed for good: refused, or revoked."""
+
+
+def run(
+    voter_id: str,
+    judge: Judge,
+    *,
+    nats_url: str | None = None,
+    seed: str | None = None,
+    capacity: int = CAPACITY,
+) -> None:
+    """Be the voter `voter_id` until SIGINT or SIGTERM.
+
+    `nats_url` and `seed` (the nkey that ``magi voters add`` printed) default to the variables ``MAGI_NATS_URL`` and
+    ``MAGI_VOTER_SEED``; the latter may also name a file. Raises CannotConnect, VoterStopped, ValueError (no URL).
+    """
+    url = nats_url or os.environ.get("MAGI_NATS_URL", "")
+    if not url:
+        raise ValueError("nats_url: expected the address of NATS, here or in MAGI_NATS_URL")
+    secret = seed or os.environ.get("MAGI_VOTER_SEED") or None
+    if secret and not secret.startswith("S"):
+        secret = Path(secret).read_text().strip()
+    uvloop.run(_run(VoterId(check_name(voter_id, "voter_id")), judge, url, secret, capacity))
+
+
+async def _run(voter: VoterId, judge: Judge, url: str, seed: str | None, capacity: int) -> None:
+    bus = await Bus.connect(url, name=f"voter {voter}", seed=seed, inbox_prefix=f"_INBOX_{voter}")
+    agent = VoterAgent(bus, voter, judge, capacity=capacity)
+    stop = asyncio.Event()
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(sign, stop.set)
+    await agent.start()
+    waits = [asyncio.create_task(stop.wait()), asyncio.create_task(bus.closed.wait())]
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    for wait in waits:
+        wait.cancel()
+    if bus.closed.is_set() and not stop.is_set():
+        raise VoterStopped(f"voter {voter}: NATS closed the connection for good")
+    await agent.stop()
+    await bus.close()

@@ -1,0 +1,33 @@
+import nkeys
+import pytest
+
+from magi.embedded.nkey import check_public_key, generate, public_key
+
+
+def test_a_new_key_is_a_users_and_its_seed_gives_the_same_public_key() -> None:
+    public, seed = generate()
+    assert public.startswith("U")
+    assert seed.startswith("SU")
+    assert public_key(seed) == check_public_key(public) == public
+
+
+def test_two_keys_differ() -> None:
+    assert generate() != generate()
+
+
+@pytest.mark.parametrize("text", ["", "SUAB", "no seed", "ü", generate()[0]])
+def test_what_is_no_seed_is_refused_without_repeating_it(text: str) -> None:
+    with pytest.raises(ValueError) as refused:
+        public_key(text)
+    assert not text or text not in str(refused.value)
+
+
+def test_an_accounts_seed_is_no_users() -> None:
+    with pytest.raises(ValueError):
+        public_key(nkeys.encode_seed(b"x" * 32, nkeys.PREFIX_BYTE_ACCOUNT).decode())
+
+
+@pytest.mark.parametrize("text", ["", "U", "U" + "a" * 55, 'U" ' + "A" * 53, "A" * 56, "U" + "A" * 55 + "\n"])
+def test_what_is_no_public_key_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):
+        check_public_key(text)

@@ -1,0 +1,78 @@
+"""A TCP proxy between a client and a server, for what a network does to a connection: cut it, or lose one direction."""
+
+import asyncio
+import contextlib
+from types import TracebackType
+from typing import Self
+
+
+class Proxy:
+    """Forwards to ``127.0.0.1:<port>`` while it is entered. Clients connect to `url`."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._losing = False
+        self.lost = 0
+        """Bytes from the server that were thrown away."""
+        self.connections = 0
+        """Connections accepted so far."""
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._server
+        self._server.close()
+        self.cut()
+        await self._server.wait_closed()
+
+    @property
+    def url(self) -> str:
+        assert self._server
+        return f"nats://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    def lose_answers(self) -> None:
+        """Throw away what the server says from now on, until the connections are cut."""
+        self._losing = True
+
+    def cut(self) -> None:
+        """End every connection now, without a word; new ones are good again."""
+        self._losing = False
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        self._writers.add(writer)
+        with contextlib.suppress(OSError):  # as when the server is down, or a side was cut
+            up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._port)
+            self._writers.add(up_writer)
+            requests = asyncio.create_task(self._copy(reader, up_writer))
+            try:
+                await self._copy_answers(up_reader, writer)
+            finally:
+                requests.cancel()
+                up_writer.transport.abort()
+                self._writers.discard(up_writer)
+        writer.transport.abort()
+        self._writers.discard(writer)
+
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        writer.transport.abort()
+
+    async def _copy_answers(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            if self._losing:
+                self.lost += len(data)
+            else:
+                writer.write(data)
+                await writer.drain()

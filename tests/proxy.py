@@ -37,8 +37,12 @@ class Proxy:
         return f"nats://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     def lose_answers(self) -> None:
-        """Throw away what the server says from now on, until the connections are cut."""
+        """Throw away what the server says from now on, until `pass_answers` or `cut`."""
         self._losing = True
+
+    def pass_answers(self) -> None:
+        """Let the server be heard again."""
+        self._losing = False
 
     def cut(self) -> None:
         """End every connection now, without a word; new ones are good again."""

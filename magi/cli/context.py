@@ -11,6 +11,7 @@ import uvloop
 from msgspec import Struct
 from nats.aio.client import Client
 
+from magi.cli import logs
 from magi.cli.settings import FILE, Setting, Settings, SettingsError, load
 from magi.embedded.datadir import holder
 from magi.embedded.files import write_atomically
@@ -34,6 +35,7 @@ class ServeNote(Struct, frozen=True, kw_only=True):
     nats_url: str
     nats_seed_file: str
     monitor_url: str
+    sync_interval: str
     postgres_url: str
 
 
@@ -75,6 +77,7 @@ class Context(Struct, frozen=True):
                 "nats.url": note.nats_url,
                 "nats.seed_file": note.nats_seed_file,
                 "nats.monitor_url": note.monitor_url,
+                "nats.sync_interval": note.sync_interval,
                 "postgres.url": note.postgres_url,
             }
         settings, in_force = load(found, os.environ, running, options)
@@ -97,7 +100,10 @@ class Context(Struct, frozen=True):
 
     @contextlib.asynccontextmanager
     async def bus(self, name: str = "magi cli") -> AsyncIterator[Bus]:
-        """A connection for the length of a command."""
+        """A connection for the length of a command. What is not wrong is not logged."""
+        level = self.settings.log.level
+        quiet: Any = level if level in ("debug", "error") else "warning"
+        logs.configure(msgspec.structs.replace(self.settings.log, level=quiet))
         bus = await self.connect(name)
         try:
             yield bus

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -27,6 +28,10 @@ log = structlog.get_logger(__name__)
 
 CONNECT_ATTEMPTS = 20
 """Tries to reach NATS at the start: about half a minute, longer than a server that has to be started first."""
+
+
+STOP_WITHIN = 2.0
+"""Seconds in which everything of a part has to be stopped. Without NATS most of it waits for answers in vain."""
 
 
 class PartFailed(Exception):
@@ -59,13 +64,30 @@ async def run_part(
         await ensure_presence(bus.nc, declarations)
         await check(bus.nc, declarations, monitor_url=nats.monitor_url, sync_interval=nats.sync_interval)
         parts = make(bus, await inbox_partitions(bus.nc))
+        started: list[Part] = []
+        stack.push_async_callback(_stop, started)
         for part in parts:
             await part.start()
-            stack.push_async_callback(part.stop)
+            started.append(part)
         log.info("part_ready", pid=os.getpid())
         _report(ctx.data, ready(parts))
         await _until(stop, bus, parts)
         log.info("part_stops")
+
+
+async def _stop(parts: Sequence[Part]) -> None:
+    """Stop them side by side; what takes too long is left, as if the process had been killed."""
+    if not parts:
+        return
+    stops = [asyncio.create_task(part.stop()) for part in parts]
+    done, late = await asyncio.wait(stops, timeout=STOP_WITHIN)
+    for stop in late:
+        stop.cancel()
+    for stop in done:
+        if error := stop.exception():
+            log.error("part_not_stopped", error=repr(error))
+    if late:
+        log.warning("part_stopped_late", left=len(late))
 
 
 async def _until(stop: asyncio.Event, bus: Bus, parts: Sequence[Part]) -> None:
@@ -143,3 +165,7 @@ def voter(
         return [VoterAgent(bus, name, judge, capacity=size) for name, judge in judges.items()]
 
     run_async(run_part(ctx, "voter", make, lambda _: None))
+    if threading.active_count() > 1:
+        # A judge that blocks in its thread would keep the process for as long: Python waits for threads at its exit.
+        # Its task comes again.
+        os._exit(0)

@@ -17,15 +17,23 @@ from magi.cli.children import PartCommand, PartProcess
 from magi.cli.context import Context, ServeNote, run_async, write_note
 from magi.cli.local import ensure_local_initiator, nats_users, register_builtin
 from magi.cli.options import Data
+from magi.cli.settings import variable
 from magi.domain.directory import DirectoryEvent
 from magi.domain.voter import VoterRegistered, VoterRevoked
 from magi.embedded import DataDir, EmbeddedServers
-from magi.embedded.errors import EmbeddedError
+from magi.embedded.errors import EmbeddedError, UsersUnknown
 from magi.eventstore.bus import Bus
 from magi.eventstore.directory import DirectoryView, directory_log
 from magi.eventstore.streams import apply, check, diff
 
 log = structlog.get_logger(__name__)
+
+GRACE = 1.5
+"""Seconds, at most, that the gateway flushes what clients are owed, so that everything stops within 5 s."""
+HEAD_START = 0.5
+"""Seconds that the gateway gets before the other parts stop too. It needs 0.05 when all its clients read."""
+USERS_AGAIN = 1.0
+"""Seconds until the voters' rights are set again when nats-server didn't say whether it took them."""
 
 
 class Running(Struct, frozen=True):
@@ -78,6 +86,7 @@ async def running(data: Path, options: dict[str, Any]) -> AsyncIterator[Running]
             nats_url=servers.nats_url if embedded else settings.nats.url,
             nats_seed_file=str(servers.nats_seed_file) if embedded else settings.nats.seed_file,
             monitor_url=servers.monitor_url if embedded else settings.nats.monitor_url,
+            sync_interval=sync,
             postgres_url=settings.postgres.url or servers.postgres_url,
         )
         write_note(data, note)
@@ -88,10 +97,17 @@ async def running(data: Path, options: dict[str, Any]) -> AsyncIterator[Running]
         await _directory(stack, ctx, bus, servers if embedded else None)
         parts = await _parts(stack, directory, ctx)
         port = next(part.port for part in parts if part.name == "gateway")
-        url = f"ws://{settings.gateway.host}:{port}"
+        url = gateway_url(settings.gateway.host, port)
         write_note(data, ServeNote(**{**_fields(note), "url": url}))
         stack.callback((directory.run / "magi.json").unlink, missing_ok=True)
         yield Running(data, url, bus, servers, parts)
+
+
+def gateway_url(host: str, port: int | None) -> str:
+    """Where this machine's clients reach a gateway that listens on `host`."""
+    if host in ("", "0.0.0.0", "::"):  # noqa: S104 - all addresses; loopback is one of them
+        host = "127.0.0.1" if host != "::" else "::1"
+    return f"ws://[{host}]:{port}" if ":" in host else f"ws://{host}:{port}"
 
 
 def _fields(note: ServeNote) -> dict[str, str]:
@@ -133,6 +149,10 @@ async def _directory(stack: AsyncExitStack, ctx: Context, bus: Bus, servers: Emb
             changed.clear()
             try:
                 await servers.nats.set_users(nats_users(view))
+            except UsersUnknown as error:
+                log.warning("nats_users_not_set_yet", error=str(error))
+                await asyncio.sleep(USERS_AGAIN)
+                changed.set()
             except EmbeddedError as error:
                 log.error("nats_users_not_set", error=str(error))
 
@@ -144,16 +164,22 @@ async def _directory(stack: AsyncExitStack, ctx: Context, bus: Bus, servers: Emb
 async def _parts(stack: AsyncExitStack, directory: DataDir, ctx: Context) -> list[PartProcess]:
     """Start the parts side by side. They get the command line's settings by the environment."""
     from_options = {s.name: s.value for s in ctx.in_force if s.source.startswith("--")}
-    environment = {f"MAGI_{name.replace('.', '_').upper()}": str(value) for name, value in from_options.items()}
-    commands = [PartCommand("orchestrator", ("orchestrator",)), PartCommand("gateway", ("gateway",))]
+    environment = {variable(name): str(value) for name, value in from_options.items()}
+    environment[variable("gateway.grace_seconds")] = str(min(ctx.settings.gateway.grace_seconds, GRACE))
+    commands = [
+        PartCommand("orchestrator", ("orchestrator",)),
+        PartCommand("gateway", ("gateway",), port_variable=variable("gateway.port")),
+    ]
     if ctx.settings.voters.builtin:
         commands.append(PartCommand("voters", ("voter", *ctx.settings.voters.builtin)))
     parts = [PartProcess(directory, command, environment) for command in commands]
 
     async def stop_all() -> None:
-        # First nobody is let in any more, then what is under way is finished.
-        for part in sorted(parts, key=lambda part: part.name != "gateway"):
-            await part.stop()
+        # First nobody is let in any more, then what is under way is finished. A client that doesn't read keeps the
+        # gateway for its grace: the others don't wait for that.
+        leaving = [asyncio.create_task(part.stop()) for part in parts if part.name == "gateway"]
+        await asyncio.wait(leaving, timeout=HEAD_START)
+        await asyncio.gather(*leaving, *(part.stop() for part in parts if part.name != "gateway"))
 
     stack.push_async_callback(stop_all)
     try:

@@ -18,7 +18,7 @@ from magi.gateway.settings import GatewaySettings
 
 PREFIX = "MAGI_"
 FILE = "magi.toml"
-_OTHERS = frozenset({"MAGI_DATA", "MAGI_CONFIG", "MAGI_VOTER_SEED", "MAGI_PART"})
+_OTHERS = frozenset({"MAGI_DATA", "MAGI_CONFIG", "MAGI_VOTER_SEED", "MAGI_PART", "MAGI_URL", "MAGI_TOKEN"})
 """Variables of ours that are no settings."""
 
 

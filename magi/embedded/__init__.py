@@ -12,6 +12,7 @@ from magi.embedded.errors import (
     ServerMissing,
     ServerStartError,
     UsersRefused,
+    UsersUnknown,
 )
 from magi.embedded.servers import EmbeddedServers
 from magi.embedded.supervisor import ServerRestarted
@@ -32,5 +33,6 @@ __all__ = [
     "ServerRestarted",
     "ServerStartError",
     "UsersRefused",
+    "UsersUnknown",
     "find_running",
 ]

@@ -83,6 +83,8 @@ async def prepare(home: Path, programs: Path, password_file: Path) -> Cluster:
         # `home` is traversable now; its parents may not be, nor those of the programs.
         libraries = (programs, programs.parent / "lib", programs.parent / "share")
         user = with_access(user, (home, *libraries), (programs / "postgres", programs / "initdb"))
+        if directory.exists():
+            _hand_over(directory, user)
     cluster = Cluster(home=home, programs=programs, identity=user)
     write_atomically(cluster.hba_file, _HBA.encode(), mode=0o640, group=user.gid if user else -1)
     if not directory.exists():
@@ -172,6 +174,14 @@ def _hint(said: str) -> str:
             "name a server with --postgres"
         )
     return ""
+
+
+def _hand_over(directory: Path, user: Identity) -> None:
+    """Give a cluster that root owns, such as one restored from a backup, to the user that runs it."""
+    if directory.stat().st_uid == 0:
+        for folder, _, files in os.walk(directory):
+            for path in (folder, *(os.path.join(folder, name) for name in files)):
+                os.chown(path, user.uid, user.gid, follow_symlinks=False)
 
 
 def _let_through(directory: Path, group: int) -> None:

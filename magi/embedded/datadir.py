@@ -12,6 +12,7 @@ logs/           what the servers say
 import errno
 import fcntl
 import os
+import pwd
 import socket
 import time
 from importlib import metadata
@@ -128,18 +129,19 @@ class DataDir:
 
 
 def holder(path: str | Path) -> Holder | None:
-    """Who has this data directory open at the moment; None when nobody has, or there is none."""
+    """Who has this data directory open at the moment; None when nobody has, or there is none.
+
+    Raises OSError when this user may not look.
+    """
     file = Path(path) / "lock"
     try:
         descriptor = os.open(file, os.O_RDONLY)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return _read_holder(file)
-    except OSError:
-        return None
     finally:
         os.close(descriptor)  # and with it the lock, if it was to be had
     return None
@@ -221,6 +223,7 @@ def _check_or_write_version(path: Path) -> None:
             reads,
             f"run MAGI {found.magi} on it, or choose another directory (--data)",
         )
+    _refuse_somebody_elses(path, file.stat().st_uid)
     if not (path / "nats").is_dir():
         raise DataDirError(
             path,
@@ -229,6 +232,22 @@ def _check_or_write_version(path: Path) -> None:
         )
     for folder in _FOLDERS:  # the others can be made again, so that someone may have removed them
         (path / folder).mkdir(mode=0o700, exist_ok=True)
+
+
+def _refuse_somebody_elses(path: Path, owner: int) -> None:
+    """Also root's: after one start as root the owner's next nats-server could not read some of the log's files, and
+    would go on without them."""
+    if owner == os.geteuid():
+        return
+    try:
+        name = pwd.getpwuid(owner).pw_name
+    except KeyError:
+        name = f"with the id {owner}"
+    raise DataDirError(
+        path,
+        f"belongs to the user {name}; run MAGI as that user, give it to this one (chown -R), or choose another "
+        "directory (--data)",
+    )
 
 
 def _program_version() -> str:

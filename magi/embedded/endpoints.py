@@ -5,9 +5,10 @@ from pathlib import Path
 import msgspec
 
 from magi.embedded.datadir import holder
+from magi.embedded.leftovers import is_ours
 from magi.embedded.ports import LOOPBACK
 from magi.embedded.postgres import url
-from magi.embedded.runfile import read_note
+from magi.embedded.runfile import NO_NOTE, ServerNote, read_note
 
 
 class Endpoints(msgspec.Struct, frozen=True):
@@ -32,11 +33,17 @@ def find_running(path: str | Path) -> Endpoints | None:
     if found is None:
         return None
     nats, postgres = read_note(path / "run" / "nats-server.json"), read_note(path / "run" / "postgres.json")
-    password_file = path / "keys" / "postgres"
+    # A note may be older than that MAGI, left by one that was killed.
+    nats = nats if _runs(nats, "nats-server", path / "nats" / "nats-server.conf") else NO_NOTE
+    postgres = postgres if _runs(postgres, "postgres", path / "postgres" / "cluster") else NO_NOTE
     return Endpoints(
         pid=found.pid,
-        nats_url=f"nats://{LOOPBACK}:{nats.port}" if nats.pid and nats.port else None,
-        monitor_url=f"http://{LOOPBACK}:{nats.monitor_port}" if nats.pid and nats.monitor_port else None,
+        nats_url=f"nats://{LOOPBACK}:{nats.port}" if nats.port else None,
+        monitor_url=f"http://{LOOPBACK}:{nats.monitor_port}" if nats.monitor_port else None,
         nats_seed_file=path / "keys" / "magi.nk",
-        postgres_url=url(postgres.port, password_file) if postgres.pid and postgres.port else None,
+        postgres_url=url(postgres.port, path / "keys" / "postgres") if postgres.port else None,
     )
+
+
+def _runs(note: ServerNote, program: str, over: Path) -> bool:
+    return note.pid is not None and is_ours(note.pid, program, over)

@@ -67,3 +67,7 @@ class ServerFailed(EmbeddedError):
 
 class UsersRefused(EmbeddedError):
     """nats-server refused a list of users. The list before it is in force."""
+
+
+class UsersUnknown(EmbeddedError):
+    """nats-server did not answer in time: whether the new users or those before them are in force is not known."""

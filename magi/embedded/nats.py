@@ -10,11 +10,10 @@ from typing import Final, NoReturn
 from urllib.parse import urlsplit
 
 import msgspec
-import structlog
 
 from magi.embedded import nkey
 from magi.embedded.datadir import DataDir
-from magi.embedded.errors import EmbeddedError, ServerStartError, UsersRefused
+from magi.embedded.errors import ServerStartError, UsersRefused, UsersUnknown
 from magi.embedded.files import log_size, tail, write_atomically
 from magi.embedded.leftovers import stop_leftover
 from magi.embedded.monitor import config_load_time, get
@@ -23,9 +22,7 @@ from magi.embedded.process import Child, Command, spawn
 from magi.embedded.resources import nats_server_configuration, nats_server_program
 from magi.embedded.runfile import ServerNote, read_note, write_note
 from magi.embedded.supervisor import ServerRestarted, Supervisor
-from magi.embedded.users import NatsUser, parse, render
-
-_log = structlog.get_logger(__name__)
+from magi.embedded.users import NatsUser, kept, render
 
 NAME: Final = "nats-server"
 
@@ -129,7 +126,8 @@ class EmbeddedNats:
         on the list no more have been cut off, the others kept their connections.
 
         When the server is just being restarted, it comes back with these. Raises ValueError for a key or a subject
-        that can't be one; UsersRefused when the server refuses them (the users before them stay).
+        that can't be one; UsersRefused when the server refuses them (the users before them stay); UsersUnknown when it
+        doesn't answer (call it again).
         """
         self._started_on()
         users = tuple(users)
@@ -141,9 +139,11 @@ class EmbeddedNats:
             if child is not None and child.exit_code is None:
                 try:
                     await self._reload(child)
+                except UsersRefused:
+                    write_atomically(self._users_file, before)
+                    raise
                 except BaseException:
-                    # Also when cancelled: what the file says and what is in force must not differ for long, and the
-                    # caller, who knows nothing of the outcome, sets them again.
+                    # UsersUnknown, or cancelled. Back to those before, whom nobody doubts.
                     write_atomically(self._users_file, before)
                     child.send(signal.SIGHUP)
                     raise
@@ -157,14 +157,16 @@ class EmbeddedNats:
             deadline = time.monotonic() + _RELOAD_WITHIN
             while await config_load_time(self.monitor_port) == before:
                 said = tail(self._log_file, log_begin)
-                if "Failed to reload" in said or time.monotonic() > deadline:
-                    raise UsersRefused(f"nats-server did not take the new users: {said or 'it said nothing'}")
+                if "Failed to reload" in said:
+                    raise UsersRefused(f"nats-server did not take the new users: {said}")
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"no reload within {_RELOAD_WITHIN:g} s")
                 await asyncio.sleep(_LOOK_EVERY)
         except (OSError, TimeoutError, ValueError) as error:
             if child.exit_code is None:
                 await asyncio.wait({asyncio.ensure_future(child.wait())}, timeout=1.0)
             if child.exit_code is None:
-                raise UsersRefused(f"nats-server's monitoring did not answer: {error}") from error
+                raise UsersUnknown(f"whether nats-server took the new users is unknown: {error}") from error
             # It was killed meanwhile, and everybody cut off with it: the next one begins with the new file.
 
     @property
@@ -196,9 +198,9 @@ class EmbeddedNats:
             for stale in self._data.run.glob("*.ports"):
                 stale.unlink(missing_ok=True)
             if not self._component:
-                self._component = _component_key(self.seed_file)
+                self._component = nkey.kept(self.seed_file)
             if self._users is None:
-                self._users = _users_of_last_run(self._users_file)
+                self._users = kept(self._users_file)
             write_atomically(self._configuration, nats_server_configuration().read_bytes())
             write_atomically(self._users_file, render(self._component, self._users))
             wanted = self._ports or _still_free(note)
@@ -276,25 +278,3 @@ def _read_ports(file: Path) -> tuple[int, int] | None:
     except (OSError, msgspec.DecodeError, IndexError):
         return None
     return (client, monitor) if client and monitor else None
-
-
-def _component_key(seed_file: Path) -> str:
-    """The public key of MAGI's own parts; the seed is made at the first start. Raises EmbeddedError, OSError."""
-    if not seed_file.exists():
-        public, seed = nkey.generate()
-        write_atomically(seed_file, seed.encode() + b"\n")
-        return public
-    try:
-        return nkey.public_key(seed_file.read_text().strip())
-    except ValueError as error:
-        raise EmbeddedError(f"{seed_file}: {error}; remove it, and the next start makes a new one") from None
-
-
-def _users_of_last_run(file: Path) -> tuple[NatsUser, ...]:
-    try:
-        return parse(file.read_bytes())
-    except FileNotFoundError:
-        return ()
-    except (OSError, ValueError) as error:
-        _log.warning("users of the last run are lost; they are set again from the directory", error=str(error))
-        return ()

@@ -2,8 +2,12 @@
 
 import os
 import re
+from pathlib import Path
 
 import nkeys
+
+from magi.embedded.errors import EmbeddedError
+from magi.embedded.files import write_atomically
 
 _PUBLIC_USER_KEY = re.compile(r"U[A-Z2-7]{55}\Z")
 
@@ -29,3 +33,15 @@ def check_public_key(text: str) -> str:
     if not _PUBLIC_USER_KEY.match(text):
         raise ValueError(f"not a user's public nkey (U and 55 of A-Z, 2-7): {text[:60]!r}")
     return text
+
+
+def kept(seed_file: Path) -> str:
+    """The public key whose seed is in a file; a new one is made when there is no file. Raises EmbeddedError, OSError."""
+    if not seed_file.exists():
+        public, seed = generate()
+        write_atomically(seed_file, seed.encode() + b"\n")
+        return public
+    try:
+        return public_key(seed_file.read_text().strip())
+    except ValueError as error:
+        raise EmbeddedError(f"{seed_file}: {error}; remove it, and the next start makes a new one") from None

@@ -2,10 +2,14 @@
 
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
 import msgspec
+import structlog
 
 from magi.embedded.nkey import check_public_key
+
+_log = structlog.get_logger(__name__)
 
 _SUBJECT = re.compile(r"[!#-\[\]-~]+\Z")
 """Printable ASCII without blanks, quotes and backslashes: needs no escaping in the configuration."""
@@ -61,6 +65,17 @@ def parse(content: bytes) -> tuple[NatsUser, ...]:
         for entry in decoded
         if entry.permissions
     )
+
+
+def kept(file: Path) -> tuple[NatsUser, ...]:
+    """The users in a file that `render` wrote; none when there is no such file or it can't be read."""
+    try:
+        return parse(file.read_bytes())
+    except FileNotFoundError:
+        return ()
+    except (OSError, ValueError) as error:
+        _log.warning("users of the last run are lost; they are set again from the directory", error=str(error))
+        return ()
 
 
 def _permissions(user: NatsUser) -> _Permissions:

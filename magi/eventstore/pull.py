@@ -96,6 +96,7 @@ class PullConsumer:
         self._asked = 0
         """Messages that may yet come to the reader: asked for, or received and not handed on."""
         self._heard = 0.0
+        """When the server last said something, or was last asked."""
         self._not_before = 0.0
         # Messages are taken over at once and handed on by a task of our own: nats-py cancels a running callback and
         # drops what is behind it when its subscription ends.
@@ -179,6 +180,7 @@ class PullConsumer:
             return
         batch = most - self._asked
         self._asked += batch
+        self._heard = self._loop.time()
         pull = _Pull(batch, int(self._expires * 1e9), self._group or UNSET, self._pin or UNSET)
         try:
             await self._bus.publish(self._subject, msgspec.json.encode(pull), reply=self._sub.subject)
@@ -200,7 +202,6 @@ class PullConsumer:
                 await self._unsubscribe(old)
             if self._stopping:
                 return
-            self._heard = self._loop.time()
             self._asked = len(self._received)
             try:
                 self._sub = await self._bus.subscribe(self._bus.nc.new_inbox(), self._take)

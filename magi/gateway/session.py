@@ -223,6 +223,7 @@ class Session:
         request_id = RequestId(message.request_id)
         aggregate = request_aggregate(principal.initiator_id, request_id)
         tracker = self._track(aggregate, request_id)
+        before = tracker.position
         tracker.rewind(message.after_seq)
         last = 0
         try:
@@ -232,6 +233,9 @@ class Session:
             if not last and not tracker.digest:
                 self._untrack(tracker)
         if not last:
+            tracker.position = before  # its submission may be on the way: its events are told from the first
+            if tracker.behind:
+                self._load(tracker)
             raise UnknownRequest("request_id: nothing is stored under it")
         self.outbound.send(wire.resumed(request_id, last))
         if tracker.final:

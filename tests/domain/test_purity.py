@@ -55,7 +55,7 @@ def asynchronous(tree: ast.AST) -> bool:
 
 def offences(source: str) -> set[str]:
     tree = ast.parse(source)
-    found = {name for name in imports(tree) if name not in ALLOWED and f"{name}.".startswith("magi.domain.") is False}
+    found = {name for name in imports(tree) if name not in ALLOWED and not f"{name}.".startswith("magi.domain.")}
     found |= IMPURE.intersection(calls(tree))
     return found | ({"async"} if asynchronous(tree) else set())
 

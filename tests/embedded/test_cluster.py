@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from magi.embedded.datadir import DataDir
+from magi.embedded.postgres import EmbeddedPostgres
 from magi.embedded.process import run
 from tests.embedded.processes import python_as
 
@@ -62,6 +64,17 @@ def test_directories_that_are_not_ours_keep_their_permissions(prepared: Path) ->
     parents = [parent for parent in prepared.parents if parent.name.startswith("pytest-of-")]
     assert parents
     assert [stat.S_IMODE(parent.stat().st_mode) for parent in parents] == [0o700]
+
+
+@as_root
+async def test_a_cluster_that_was_restored_as_roots_is_given_to_its_user(prepared_data: DataDir) -> None:
+    cluster = prepared_data.postgres / "cluster"
+    for path in (cluster, *cluster.rglob("*")):
+        os.chown(path, 0, 0)
+    server = EmbeddedPostgres(prepared_data)
+    await server.start()
+    await server.stop()
+    assert cluster.stat().st_uid != 0
 
 
 @as_root

@@ -163,3 +163,12 @@ async def test_a_directory_of_somebody_else_is_refused_with_advice(tmp_path: Pat
     assert "DataDirError" in said
     assert str(tmp_path) in said
     assert "chown" in said
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs two users")
+def test_even_root_is_refused_the_data_of_somebody_else(tmp_path: Path) -> None:
+    DataDir.open(tmp_path / "data").close()
+    for path in (tmp_path / "data", *(tmp_path / "data").rglob("*")):
+        os.chown(path, 54321, 54321)
+    with pytest.raises(DataDirError, match=r"belongs to the user with the id 54321.*chown"):
+        DataDir.open(tmp_path / "data")

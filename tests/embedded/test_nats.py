@@ -295,9 +295,3 @@ async def test_users_that_the_server_refuses_change_nothing(server: EmbeddedNats
         await server.set_users([NatsUser(wrong_checksum, publish=("a",), subscribe=())])
     await (await Voter(server, seed).connect()).close()
     assert wrong_checksum not in (server.seed_file.parents[1] / "nats" / "users.conf").read_text()
-
-
-async def test_a_seed_file_that_holds_no_seed_is_named(data: DataDir) -> None:
-    (data.keys / "magi.nk").write_text("gone")
-    with pytest.raises(Exception, match=r"keys/magi\.nk: not the seed"):
-        await EmbeddedNats(data).start()

@@ -1,7 +1,11 @@
+import stat
+from pathlib import Path
+
 import nkeys
 import pytest
 
-from magi.embedded.nkey import check_public_key, generate, public_key
+from magi.embedded.errors import EmbeddedError
+from magi.embedded.nkey import check_public_key, generate, kept, public_key
 
 
 def test_a_new_key_is_a_users_and_its_seed_gives_the_same_public_key() -> None:
@@ -31,3 +35,16 @@ def test_an_accounts_seed_is_no_users() -> None:
 def test_what_is_no_public_key_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
         check_public_key(text)
+
+
+def test_a_key_is_made_once_and_kept_for_this_user_only(tmp_path: Path) -> None:
+    file = tmp_path / "seed"
+    public = kept(file)
+    assert kept(file) == public == public_key(file.read_text().strip())
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_a_seed_file_that_holds_no_seed_is_named(tmp_path: Path) -> None:
+    (tmp_path / "seed").write_text("gone")
+    with pytest.raises(EmbeddedError, match=r"seed: not the seed of an nkey.*remove it"):
+        kept(tmp_path / "seed")

@@ -1,7 +1,9 @@
+from pathlib import Path
+
 import pytest
 
 from magi.embedded.nkey import generate
-from magi.embedded.users import NatsUser, parse, render
+from magi.embedded.users import NatsUser, kept, parse, render
 
 COMPONENT = generate()[0]
 VOTER = NatsUser(generate()[0], publish=("magi.inbox.*.ballot.v", "$JS.ACK.TASKS.v.>"), subscribe=("_INBOX_v.>",))
@@ -38,3 +40,12 @@ def test_a_key_that_is_none_and_one_that_comes_twice_are_refused() -> None:
 def test_a_file_that_we_did_not_write_is_refused(content: bytes) -> None:
     with pytest.raises(ValueError):
         parse(content)
+
+
+def test_the_users_of_the_last_run_are_kept_as_far_as_they_can_be_read(tmp_path: Path) -> None:
+    file = tmp_path / "users.conf"
+    assert kept(file) == ()
+    file.write_bytes(render(COMPONENT, [VOTER]))
+    assert kept(file) == (VOTER,)
+    file.write_bytes(b"nonsense")
+    assert kept(file) == ()

@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import nkeys
@@ -19,20 +18,6 @@ from tests.servers import NatsServer
 from tests.waiting import until
 
 
-@pytest.fixture
-async def proxy(nats_server: NatsServer) -> AsyncIterator[Proxy]:
-    async with Proxy(nats_server.port) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-async def shaky(proxy: Proxy) -> AsyncIterator[Bus]:
-    """A bus whose connection can be cut."""
-    bus = await Bus.connect(proxy.url, name="shaky")
-    yield bus
-    await bus.close()
-
-
 def new_key() -> tuple[str, str]:
     """The seed of a fresh user nkey, and the public key that it proves."""
     seed = nkeys.encode_seed(os.urandom(32), nkeys.PREFIX_BYTE_USER)
@@ -40,7 +25,7 @@ def new_key() -> tuple[str, str]:
 
 
 def users(*keys: str) -> str:
-    return "authorization { users = [%s] }" % ", ".join(f"{{nkey: {key}}}" for key in keys)
+    return f"authorization {{ users = [{', '.join(f'{{nkey: {key}}}' for key in keys)}] }}"
 
 
 # --- Publishing -------------------------------------------------------------------------------------------------------
@@ -48,7 +33,7 @@ def users(*keys: str) -> str:
 
 async def test_store_returns_where_the_message_was_stored(bus: Bus, log_stream: str) -> None:
     acks = [await bus.store("test.log.a", b"x"), await bus.store("test.log.b", b"y")]
-    assert [(ack.stream, ack.seq, ack.duplicate) for ack in acks] == [("TEST_LOG", 1, False), ("TEST_LOG", 2, False)]
+    assert [(ack.stream, ack.seq, ack.duplicate) for ack in acks] == [(log_stream, 1, False), (log_stream, 2, False)]
 
 
 async def test_a_message_id_makes_a_repetition_a_duplicate(bus: Bus, log_stream: str) -> None:
@@ -174,7 +159,9 @@ async def test_a_closed_bus_publishes_nothing(nats_server: NatsServer) -> None:
 
 async def test_a_wrong_port_is_told_at_once_and_named() -> None:
     started = time.monotonic()
-    with pytest.raises(CannotConnect, match=r"can't connect to NATS at nats://127\.0\.0\.1:1: .*refused|.*127.*1.*failed"):
+    with pytest.raises(
+        CannotConnect, match=r"can't connect to NATS at nats://127\.0\.0\.1:1: .*refused|.*127.*1.*failed"
+    ):
         await Bus.connect("nats://127.0.0.1:1", name="test")
     assert time.monotonic() - started < 2.0
 

@@ -90,6 +90,8 @@ def check_xml(text: str) -> Flaw | None:
         line, column = error.position
         skipped = text[: len(text) - len(text.lstrip())].count("\n")
         what = re.sub(r": line \d+, column \d+$", "", str(error))
+        if what.startswith("unbound prefix"):  # a fragment whose namespace is declared elsewhere
+            return Flaw(line + skipped, column + 1, what, "declare the namespace", "doubtful")
         at = excerpt(text, line + skipped)
         return Flaw(line + skipped, column + 1, f"{what}, at `{at}`" if at else what, "correct the markup there")
     except DefusedXmlException as error:

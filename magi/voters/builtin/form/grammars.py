@@ -167,8 +167,11 @@ def _unbalanced(root: Node, shift: int, length: int) -> Flaw | None:
             if node.type in BRACKETS:
                 opened.append(node)
             elif node.type in OPENERS:
-                if not opened or opened[-1].type != OPENERS[node.type]:
+                pair = OPENERS[node.type]
+                if not any(bracket.type == pair for bracket in opened):
                     return _bracket(node, "closes nothing that is open", "remove it or open its pair", shift)
+                if opened[-1].type != pair:
+                    return _unclosed(opened[-1], shift)
                 opened.pop()
         if cursor.goto_first_child() or cursor.goto_next_sibling():
             continue
@@ -178,8 +181,12 @@ def _unbalanced(root: Node, shift: int, length: int) -> Flaw | None:
         else:
             break
     if opened:
-        return _bracket(opened[-1], "is never closed", f"close it with `{BRACKETS[opened[-1].type]}`", shift)
+        return _unclosed(opened[-1], shift)
     return None
+
+
+def _unclosed(node: Node, shift: int) -> Flaw:
+    return _bracket(node, "is never closed", f"close it with `{BRACKETS[node.type]}`", shift)
 
 
 def _bracket(node: Node, what: str, fix: str, shift: int) -> Flaw:

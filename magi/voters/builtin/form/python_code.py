@@ -12,6 +12,8 @@ from magi.voters.builtin.form.flaw import Flaw, excerpt
 
 # Magic commands of notebooks and shells around Python; their lines are no Python and no mistake either.
 _MAGIC = re.compile(r"^(\s*)[%!].*$", re.MULTILINE)
+# A signature shown by itself, for the reader to implement.
+_HEADER_ALONE = re.compile(r"(?:\s|#[^\n]*\n|@[^\n]*\n)*(?:async +)?(?:def|class) [^\n]*:\s*(?:#[^\n]*)?\s*\Z")
 
 _HINTS = (
     ("Missing parentheses in call to", "this is Python 2; write it as a function call"),
@@ -37,6 +39,8 @@ def check(code: str) -> Flaw | None:
     newer = message.startswith("f-string") or re.match(r"\s*(?:type\s+\w+|(?:def|class)\s+\w+\[)", excerpt(code, line))
     if newer and grammars.check("python", source) is None:
         return None  # a later Python than this one reads it
+    if message.startswith("expected an indented block") and _HEADER_ALONE.match(source):
+        return Flaw(line, column, "a signature without its body", "", "doubtful")
     quoted = excerpt(code, line)
     at = f" at `{quoted}`" if quoted else ""
     fix = next((hint for part, hint in _HINTS if part in message), "correct the syntax there")

@@ -43,6 +43,7 @@ def _attempt(code: str, dialect: str) -> Flaw | None:
         details = error.errors[0] if error.errors else {}
         line, column = int(details.get("line") or 1), int(details.get("col") or 1)
         what = str(details.get("description") or "this does not parse").rstrip(".")
+        what = re.sub(r"<class '[\w.]*?(\w+)'>", lambda found: found[1].upper(), what)
         at = excerpt(code, line)
         return Flaw(line, column, f"{what}, near `{at}`" if at else what, "correct the statement there")
     except TokenError as error:

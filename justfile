@@ -1,0 +1,47 @@
+# The project's verbs. `just` lists them; each runs in the project's environment: `uv run just VERB`.
+
+default:
+    @just --list --unsorted
+
+# run all tests, against real servers
+test *args:
+    python -m pytest {{args}}
+
+# everything that CI checks besides the tests
+check: format-check lint types imports docs
+
+# format the code
+format:
+    ruff format .
+
+[private]
+format-check:
+    ruff format --check .
+
+# look for mistakes
+lint:
+    ruff check .
+
+# check the types, strictly
+types:
+    mypy
+
+# check that layers only import downwards
+imports:
+    lint-imports
+
+# run the examples in README and docs/
+docs:
+    python -m pytest tests/docs
+
+# judge the real examples, live
+demo:
+    magi demo
+
+# measure requests a second and latencies, beside a bare pipeline
+bench *args:
+    python -m bench.end_to_end {{args}}
+
+# kill processes under load for longer than CI does: just chaos 120 SEED
+chaos seconds="120" seed="":
+    MAGI_TEST_CHAOS_SECONDS={{seconds}} MAGI_TEST_CHAOS_SEED={{seed}} python -m pytest tests/chaos -s --timeout 3600

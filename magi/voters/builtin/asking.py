@@ -1,0 +1,91 @@
+"""What a query asks for: code, in which language; data, in which format; and how strictly."""
+
+import re
+
+from msgspec import Struct
+
+from magi.voters.builtin.languages import ALIASES
+
+MAX_QUERY = 16_384
+"""Characters of the query that are read; the question stands at its beginning or end, not beyond this."""
+
+_NAMES = (
+    r"python|javascript|typescript|java|c\+\+|c#|csharp|golang|rust|php|ruby|bash|shell|node\.js|nodejs|html5?|css"
+    r"|postgresql|postgres|mysql|sqlite|sql|json|yaml|toml|xml|csv"
+)
+_CASED = r"Go|C"  # words of English unless they are written so and stand where a language would
+_THING = (
+    r"(?:program|programme|function|script|code|snippet|class|method|module|implementation|struct|query|statement"
+    r"|one-liner|command|package|routine|app|application|file|page|document|component|interface|template|decorator)s?"
+)
+_IN = re.compile(rf"\b(?:in|using|with|into|to|as|for)\s+(?:the\s+|plain\s+|valid\s+)?(?:({_NAMES})(?!\w)|((?-i:{_CASED}))\b(?![+#]))", re.I)
+_OF = re.compile(rf"(?<![\w.])(?:({_NAMES})|((?-i:{_CASED})))[ -]+(?:\w+[ -]+){{0,2}}?{_THING}\b", re.I)
+_ANY = re.compile(rf"(?<![\w.#+-])({_NAMES})(?![\w+#-])", re.I)
+_TARGET = re.compile(rf"\b(?:in)?to\s+(?:valid\s+|equivalent\s+|idiomatic\s+)*(?:({_NAMES})(?!\w)|((?-i:{_CASED}))\b)", re.I)
+
+_MAKE = r"(?:write|create|generate|implement|give|show|provide|make|build|develop|code|produce|design|need|want|fix|rewrite|convert|translate|complete|add|refactor|correct|return|output|respond|answer|reply|format|list|print)"
+_WANTS_CODE = re.compile(
+    rf"\b{_MAKE}\b.{{0,80}}?\b(?:code|function|script|program|class|method|snippet|query|regex|one-liner|command|algorithm|api|endpoint|html|css|sql|component|dockerfile|makefile|unit tests?)\b",
+    re.I,
+)
+_FORMATS = r"(json|yaml|toml|xml|csv)"
+_FORMAT_ASKED = re.compile(
+    rf"\b(?:in|as|into|to|using|return|returns|output|produce|respond with|reply with|answer with|give me|only|valid|generate|write|create|provide|make|build|need)\s+"
+    rf"(?:me\s+|only\s+|just\s+|valid\s+|strict\s+|pure\s+|plain\s+|raw\s+|an?\s+|the\s+|some\s+|well-formed\s+|sample\s+|simple\s+|small\s+|single\s+|example\s+|minimal\s+)*"
+    rf"{_FORMATS}\b(?!\s*(?:parser|library|schema validator|api\b|libraries|web token|path\b|-?to-|\s+to\s))",
+    re.I,
+)
+_ONLY = re.compile(
+    r"\b(?:only|nothing else|no (?:prose|explanations?|other text|commentary|markdown|extra text)|just the|without (?:any )?(?:explanation|prose|comment))\b",
+    re.I,
+)
+_ABOUT = re.compile(r"\A\W*(?:what|why|when|who|which|explain|describe|compare|is|are|does|do|how|difference)\b", re.I)
+
+
+class Wish(Struct, frozen=True):
+    """What a query wants the answer to be made of."""
+
+    language: str | None = None
+    """The programming language that it names, when it names one."""
+    code: bool = False
+    """It asks for code to be written."""
+    data: str | None = None
+    """The data format that it asks the answer to be in."""
+    only: bool = False
+    """It asks for that and nothing around it."""
+
+
+def wish(query: str) -> Wish:
+    """Reads a query. Linear in its length, of which at most 16 KiB are read."""
+    text = query if len(query) <= MAX_QUERY else query[: MAX_QUERY // 2] + " " + query[-MAX_QUERY // 2 :]
+    question = re.sub(r"```.*?(?:```|\Z)", " ", text, flags=re.S)
+    language = _language(question)
+    data = _data(question)
+    code = bool(_WANTS_CODE.search(question)) and language not in ("json", "yaml", "toml", "xml", "csv")
+    return Wish(language, code, data, data is not None and bool(_ONLY.search(question)))
+
+
+def _language(question: str) -> str | None:
+    for pattern in (_TARGET, _OF, _IN):
+        named = {ALIASES[(first or second).lower()] for first, second in pattern.findall(question)}
+        if len(named) == 1:
+            return named.pop()
+        if named:
+            return None  # several: which of them is meant where, only a reader can tell
+    named = {ALIASES[name.lower()] for name in _ANY.findall(question)}
+    return named.pop() if len(named) == 1 else None
+
+
+def _data(question: str) -> str | None:
+    asked = {name.lower() for name in _FORMAT_ASKED.findall(question)}
+    if len(asked) != 1:
+        return None
+    name = asked.pop()
+    target = _TARGET.search(question)
+    if target is not None and ALIASES[(target[1] or target[2]).lower()] != name:
+        return None  # "write JSON to CSV code": the format is what goes in
+    if re.search(rf"\b(?:function|script|program|class|method|code)\b.{{0,200}}\b{name}\b", question, re.I | re.S):
+        return None  # the code is asked for, and it is the code that deals in the format
+    if _ABOUT.match(question) and not _ONLY.search(question) and not re.search(rf"\b(?:in|as) {name}\b", question, re.I):
+        return None
+    return name

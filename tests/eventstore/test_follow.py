@@ -1,0 +1,272 @@
+"""Following: everything, once, in order, whatever happens to the consumer, the connection or the server."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import msgspec
+import pytest
+
+from magi.domain.ids import AggregateId
+from magi.domain.voting_request import RequestEvent
+from magi.eventstore.bus import Bus, NoStream
+from magi.eventstore.follow import Follower, HoleInStream
+from magi.eventstore.history import EMPTY, CorruptHistory, Recorded
+from magi.eventstore.log import JetStreamLog
+from tests.eventstore.contract import REQUEST, progress, statuses
+from tests.eventstore.logs import PREFIX, api, delete_message, make_log, make_stream, new_name
+from tests.proxy import Proxy
+from tests.servers import NatsServer
+from tests.waiting import until
+
+
+class Copy:
+    """A follower and what it was given."""
+
+    def __init__(self, log: JetStreamLog[RequestEvent], start: int = 1) -> None:
+        self.got: list[Recorded[RequestEvent]] = []
+        self.gate = asyncio.Event()
+        """What `on_event` waits for."""
+        self.gate.set()
+        self.follower = Follower(log.bus, log.stream, log.codec, self._take, start)
+
+    async def _take(self, recorded: Recorded[RequestEvent]) -> None:
+        await self.gate.wait()
+        self.got.append(recorded)
+
+    @property
+    def sequences(self) -> list[int]:
+        return [recorded.sequence for recorded in self.got]
+
+    async def has(self, count: int) -> None:
+        async def holds() -> bool:
+            return len(self.got) >= count or self.follower.failed.done()
+
+        await until(holds, f"{count} events came")
+
+
+@pytest.fixture
+async def log(bus: Bus, log_stream: str) -> JetStreamLog[RequestEvent]:
+    return await make_log(bus, log_stream)
+
+
+@pytest.fixture
+async def copy(log: JetStreamLog[RequestEvent]) -> AsyncIterator[Copy]:
+    """A copy of `log`, to be started."""
+    copy = Copy(log)
+    yield copy
+    await copy.follower.stop()
+
+
+async def write(log: JetStreamLog[RequestEvent], count: int) -> None:
+    """Append `count` events, each to an aggregate of its own."""
+    await asyncio.gather(*(log.append(AggregateId(f"acme.{new_name('x')}"), [progress()], EMPTY) for _ in range(count)))
+
+
+async def consumers(bus: Bus, stream: str) -> list[str]:
+    answer = msgspec.json.decode(await api(bus, f"CONSUMER.NAMES.{stream}", b"{}"))
+    return answer["consumers"] or []
+
+
+async def test_it_gives_what_is_stored_and_then_what_comes(log: JetStreamLog[RequestEvent], copy: Copy) -> None:
+    stored = await log.append(REQUEST, [progress("a"), progress("b")], EMPTY)
+    await copy.follower.start()
+    await asyncio.wait_for(copy.follower.caught_up.wait(), 5)
+    assert copy.got == stored
+    await log.append(REQUEST, [progress("c")], stored[-1].head)
+    await copy.has(3)
+    assert statuses(copy.got) == ["a", "b", "c"]
+
+
+async def test_it_begins_at_a_position(log: JetStreamLog[RequestEvent]) -> None:
+    await write(log, 10)
+    copy = Copy(log, start=8)
+    await copy.follower.start()
+    await write(log, 2)
+    await copy.has(5)
+    assert copy.sequences == [8, 9, 10, 11, 12]
+    await copy.follower.stop()
+
+
+async def test_a_position_that_is_yet_to_come_is_waited_for(log: JetStreamLog[RequestEvent]) -> None:
+    await write(log, 2)
+    copy = Copy(log, start=3)
+    await copy.follower.start()
+    assert copy.follower.caught_up.is_set()
+    await write(log, 2)
+    await copy.has(2)
+    assert copy.sequences == [3, 4]
+    await copy.follower.stop()
+
+
+async def test_it_is_caught_up_with_an_empty_stream_at_once(copy: Copy) -> None:
+    await copy.follower.start()
+    assert copy.follower.caught_up.is_set()
+
+
+async def test_it_is_caught_up_once_what_was_there_at_its_start_is_delivered(
+    log: JetStreamLog[RequestEvent], copy: Copy
+) -> None:
+    await write(log, 3)
+    copy.gate.clear()
+    await copy.follower.start()
+    await write(log, 3)
+    assert not copy.follower.caught_up.is_set()
+    copy.gate.set()
+    await asyncio.wait_for(copy.follower.caught_up.wait(), 5)
+    assert len(copy.got) >= 3
+
+
+async def test_thousands_come_in_order_while_more_are_written(log: JetStreamLog[RequestEvent], copy: Copy) -> None:
+    await write(log, 3000)
+    await copy.follower.start()
+    await write(log, 2000)
+    await copy.has(5000)
+    assert copy.sequences == list(range(1, 5001))
+
+
+async def test_a_stream_that_is_missing_is_told_at_the_start(bus: Bus) -> None:
+    copy = Copy(await make_log(bus, "NO_SUCH_LOG"))
+    with pytest.raises(NoStream, match="NO_SUCH_LOG"):
+        await copy.follower.start()
+    await copy.follower.stop()
+
+
+# --- What stops it ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("missing", [1, 4])
+async def test_a_hole_stops_it(bus: Bus, log: JetStreamLog[RequestEvent], copy: Copy, missing: int) -> None:
+    await write(log, 8)
+    await delete_message(bus, log.stream, missing)
+    await copy.follower.start()
+    with pytest.raises(HoleInStream, match=f"{log.stream}: {missing + 1} came where {missing} was expected"):
+        await asyncio.wait_for(copy.follower.failed, 10)
+    assert copy.sequences == list(range(1, missing))
+
+
+async def test_bytes_that_are_no_event_stop_it(bus: Bus, log: JetStreamLog[RequestEvent], copy: Copy) -> None:
+    await write(log, 2)
+    await bus.store(f"{PREFIX}acme.x", b"not json")
+    await write(log, 2)
+    await copy.follower.start()
+    with pytest.raises(CorruptHistory):
+        await asyncio.wait_for(copy.follower.failed, 10)
+    assert copy.sequences == [1, 2]
+
+
+async def test_what_the_callback_raises_stops_it_and_its_consumer_goes(
+    bus: Bus, log: JetStreamLog[RequestEvent]
+) -> None:
+    seen: list[int] = []
+
+    async def fail(recorded: Recorded[RequestEvent]) -> None:
+        seen.append(recorded.sequence)
+        if recorded.sequence == 3:
+            raise RuntimeError("no third one")
+
+    await write(log, 6)
+    follower = Follower(bus, log.stream, log.codec, fail)
+    await follower.start()
+    with pytest.raises(RuntimeError, match="no third one"):
+        await asyncio.wait_for(follower.failed, 10)
+
+    async def gone() -> bool:
+        return await consumers(bus, log.stream) == []
+
+    await until(gone, "nothing is read any more")
+    assert seen == [1, 2, 3]
+    await follower.stop()
+
+
+async def test_stopping_removes_the_consumer_and_delivers_no_more(
+    bus: Bus, log: JetStreamLog[RequestEvent], copy: Copy
+) -> None:
+    await copy.follower.start()
+    await write(log, 2)
+    await copy.has(2)
+    await copy.follower.stop()
+    assert await consumers(bus, log.stream) == []
+    await write(log, 2)
+    assert copy.sequences == [1, 2]
+    assert copy.follower.failed.cancelled()
+
+
+# --- What doesn't -----------------------------------------------------------------------------------------------------
+
+
+async def test_it_goes_on_when_its_consumer_is_deleted(bus: Bus, log: JetStreamLog[RequestEvent], copy: Copy) -> None:
+    await copy.follower.start()
+    for _ in range(3):
+        await write(log, 50)
+        for name in await consumers(bus, log.stream):
+            await api(bus, f"CONSUMER.DELETE.{log.stream}.{name}")
+        await write(log, 50)
+    await copy.has(300)
+    assert copy.sequences == list(range(1, 301))
+
+
+async def test_an_event_at_hand_is_neither_cut_short_nor_given_twice(
+    bus: Bus, log: JetStreamLog[RequestEvent], copy: Copy
+) -> None:
+    copy.gate.clear()
+    await copy.follower.start()
+    await write(log, 3)
+    for name in await consumers(bus, log.stream):
+        await api(bus, f"CONSUMER.DELETE.{log.stream}.{name}")
+    await write(log, 2)
+    copy.gate.set()
+    await copy.has(5)
+    assert copy.sequences == [1, 2, 3, 4, 5]
+
+
+async def test_it_goes_on_when_the_connection_is_cut_in_full_flight(
+    log: JetStreamLog[RequestEvent], proxy: Proxy, shaky: Bus
+) -> None:
+    await write(log, 4000)
+    copy = Copy(await make_log(shaky, log.stream))
+    await copy.follower.start()
+    for count in (500, 1500, 2500):
+        await copy.has(count)
+        proxy.cut()  # what is on its way is lost: it has no acknowledgements
+    await write(log, 10)
+    await copy.has(4010)
+    assert copy.sequences == list(range(1, 4011))
+    await copy.follower.stop()
+
+
+async def test_it_misses_nothing_that_was_lost_when_nothing_follows(
+    log: JetStreamLog[RequestEvent], proxy: Proxy, shaky: Bus
+) -> None:
+    copy = Copy(await make_log(shaky, log.stream))
+    await copy.follower.start()
+    await write(log, 1)
+    await copy.has(1)
+    proxy.lose_answers()
+    await write(log, 5)
+
+    async def lost() -> bool:
+        return proxy.lost > 1000
+
+    await until(lost, "the events are lost")
+    proxy.cut()
+    await copy.has(6)
+    assert copy.sequences == [1, 2, 3, 4, 5, 6]
+    await copy.follower.stop()
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+async def test_it_goes_on_when_the_server_is_started_anew(fresh_nats: NatsServer, end: str) -> None:
+    bus = await Bus.connect(fresh_nats.url, name="test")
+    log = await make_log(bus, await make_stream(bus, new_name("LOG"), "test.log.>"))
+    copy = Copy(log)
+    await copy.follower.start()
+    for round_ in range(1, 3):
+        await write(log, 20)
+        await copy.has(40 * round_ - 20)
+        fresh_nats.kill() if end == "kill" else fresh_nats.stop()
+        fresh_nats.start()
+        await write(log, 20)
+        await copy.has(40 * round_)
+    assert copy.sequences == list(range(1, 81))
+    await copy.follower.stop()
+    await bus.close()

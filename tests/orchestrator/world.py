@@ -1,0 +1,306 @@
+"""A MAGI without gateways on a real nats-server: its streams and voters, and any number of orchestrators.
+
+Submissions and ballots are put into the inbox by the tests, as gateways and voters would, so that each can be wrong,
+late or there twice.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from contextlib import AsyncExitStack
+from typing import Any
+
+import msgspec
+
+from magi.domain import voter as voters
+from magi.domain.ids import AggregateId, InitiatorId, RequestId, VoterId, request_aggregate, task_id
+from magi.domain.messages import ProgressBallot, ResultBallot, Submission, Task, Vote, decode_task, encode
+from magi.domain.voting_request import Adjudicated, Received, RequestEvent, VoterProgress, VoterResult
+from magi.eventstore import subjects
+from magi.eventstore.bus import Bus
+from magi.eventstore.consumers import ensure_task_consumer
+from magi.eventstore.declarations import Overrides, load_declarations
+from magi.eventstore.directory import DirectoryLog, change_voter, directory_log
+from magi.eventstore.history import Recorded
+from magi.eventstore.log import JetStreamLog
+from magi.eventstore.notices import Existing, Notice, Refusal, decode_notice
+from magi.eventstore.presence import now_ms
+from magi.eventstore.streams import apply
+from magi.orchestrator.orchestrator import Orchestrator, OrchestratorSettings
+from tests.eventstore.contract import check_chain
+from tests.proxy import Proxy
+from tests.servers import NatsServer
+from tests.waiting import until
+
+INITIATOR = InitiatorId("agent")
+PANEL = ("a", "b", "c")
+TIMEOUT = 30_000
+
+
+class StreamState(msgspec.Struct):
+    messages: int = 0
+    last_seq: int = 0
+
+
+class _Info(msgspec.Struct):
+    state: StreamState
+
+
+class _Stored(msgspec.Struct):
+    data: bytes
+    seq: int
+
+
+class _Get(msgspec.Struct):
+    message: _Stored | None = None
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """A submission that is in the inbox."""
+
+    submission: Submission
+    aggregate: AggregateId
+    sequence: int
+    """Its sequence in the inbox."""
+
+
+class World:
+    """Made by the fixture `world`."""
+
+    def __init__(self, server: NatsServer, bus: Bus, partitions: int) -> None:
+        self.server = server
+        self.bus = bus
+        self.partitions = partitions
+        self.log: JetStreamLog[RequestEvent] = JetStreamLog(bus, subjects.LOG, subjects.LOG_PREFIX, RequestEvent)
+        self.directory: DirectoryLog = directory_log(bus)
+        self.refusals: list[Refusal] = []
+        """Notices of refusals, to voters and Initiators, as they came."""
+        self.existing: list[Existing] = []
+        self._stack = AsyncExitStack()
+        self._requests = 0
+
+    async def start(self, panel: Iterable[str] = PANEL) -> None:
+        declarations = load_declarations(overrides=Overrides(partitions=self.partitions))
+        await apply(self.bus.nc, declarations)
+        await self.log.start()
+        await self.directory.start()
+        for voter in panel:
+            await self.register(voter)
+
+        async def on_notice(msg: Any) -> None:
+            notice: Notice = decode_notice(msg.data)
+            if isinstance(notice, Existing):
+                self.existing.append(notice)
+            else:
+                self.refusals.append(notice)
+
+        await self.bus.subscribe("magi.notices.>", on_notice)
+
+    async def close(self) -> None:
+        await self._stack.aclose()
+
+    # --- Who takes part -----------------------------------------------------------------------------------------------
+
+    async def register(self, voter: str, public_key: str = "") -> None:
+        command = voters.Register(voter, "nats", f"the voter {voter}", "default", public_key, "test", now_ms())
+        await change_voter(self.directory, command)
+        await ensure_task_consumer(self.bus, VoterId(voter))
+
+    async def connect(self, name: str = "test", url: str = "") -> Bus:
+        """A connection of its own, closed at the end of the test."""
+        bus = await Bus.connect(url or self.server.url, name=name)
+        self._stack.push_async_callback(bus.close)
+        return bus
+
+    async def orchestrator(self) -> Orchestrator:
+        """A started orchestrator on a connection of its own; stopped at the end of the test."""
+        orchestrator = Orchestrator(await self.connect("orchestrator"), OrchestratorSettings(self.partitions))
+        await orchestrator.start()
+        self._stack.push_async_callback(orchestrator.stop)
+        return orchestrator
+
+    async def mortal(self) -> "Mortal":
+        """A started orchestrator that can die."""
+        mortal = Mortal(self)
+        await mortal.start()
+        self._stack.push_async_callback(mortal.bury)
+        return mortal
+
+    # --- Into the inbox -----------------------------------------------------------------------------------------------
+
+    def submission(self, request_id: str = "", **fields: Any) -> Submission:
+        self._requests += 1
+        given: dict[str, Any] = {
+            "initiator_id": INITIATOR,
+            "request_id": request_id or f"request {self._requests}",
+            "user_query": "Please generate some code for me",
+            "agent_answer": "print('hello')",
+            "voter_list": PANEL,
+            "timeout_ms": TIMEOUT,
+            **fields,
+        }
+        return Submission(**given)
+
+    async def submit(self, submission: Submission | None = None, **fields: Any) -> Asked:
+        """Put a submission into the inbox, as a gateway does."""
+        submission = submission or self.submission(**fields)
+        aggregate = request_aggregate(INITIATOR, RequestId(submission.request_id))
+        subject = subjects.submission(aggregate, INITIATOR, self.partitions)
+        ack = await self.bus.store(subject, encode(submission))
+        return Asked(submission, aggregate, ack.seq)
+
+    async def ballot(self, aggregate: AggregateId, voter: str, data: bytes) -> int:
+        """Put bytes into the inbox where `voter` puts its ballots on a request. Returns the sequence."""
+        return (await self.bus.store(subjects.ballot(aggregate, VoterId(voter), self.partitions), data)).seq
+
+    async def vote(self, aggregate: AggregateId, voter: str, vote: Vote, reason: str | None = None) -> int:
+        result = ResultBallot(task_id=task_id(aggregate, VoterId(voter)), vote=vote, reason=reason)
+        return await self.ballot(aggregate, voter, encode(result))
+
+    async def votes(self, aggregate: AggregateId, **votes: Vote) -> None:
+        for voter, vote in votes.items():
+            await self.vote(aggregate, voter, vote)
+
+    async def progress(self, aggregate: AggregateId, voter: str, status: str = "processing") -> int:
+        ballot = ProgressBallot(task_id=task_id(aggregate, VoterId(voter)), status=status)
+        return await self.ballot(aggregate, voter, encode(ballot))
+
+    # --- What is there ------------------------------------------------------------------------------------------------
+
+    async def state(self, stream: str) -> StreamState:
+        return msgspec.json.decode(await self.bus.request(f"$JS.API.STREAM.INFO.{stream}"), type=_Info).state
+
+    async def stored(self, aggregate: AggregateId) -> list[Recorded[RequestEvent]]:
+        return await self.log.load(aggregate)
+
+    async def history(self, aggregate: AggregateId) -> list[RequestEvent]:
+        return [recorded.event for recorded in await self.stored(aggregate)]
+
+    async def tasks(self, voter: str) -> list[Task]:
+        """The tasks that wait for a voter."""
+        found: list[Task] = []
+        start = 1
+        while True:
+            query = {"seq": start, "next_by_subj": subjects.tasks(VoterId(voter))}
+            answer = await self.bus.request(f"$JS.API.STREAM.MSG.GET.{subjects.TASKS}", msgspec.json.encode(query))
+            message = msgspec.json.decode(answer, type=_Get).message
+            if message is None:
+                return found
+            found.append(decode_task(message.data))
+            start = message.seq + 1
+
+    def codes(self) -> list[str]:
+        return [refusal.code for refusal in self.refusals]
+
+    # --- Waiting ------------------------------------------------------------------------------------------------------
+
+    async def until_decided(self, *requests: AggregateId, within: float = 10.0) -> None:
+        async def decided() -> bool:
+            for request in requests:
+                if not isinstance((await self.history(request) or [None])[-1], Adjudicated):
+                    return False
+            return True
+
+        await until(decided, "there is a verdict", within)
+
+    async def until_inbox_empty(self, within: float = 10.0) -> None:
+        """Everything was handled and acknowledged."""
+
+        async def empty() -> bool:
+            return (await self.state(subjects.INBOX)).messages == 0
+
+        await until(empty, "the inbox is empty", within)
+
+    async def until_tasks(self, count: int, voter: str = "a") -> list[Task]:
+        """Wait for that many tasks of a voter."""
+
+        async def there() -> bool:
+            return len(await self.tasks(voter)) == count
+
+        await until(there, f"{count} tasks wait for {voter}")
+        return await self.tasks(voter)
+
+    async def until_events(self, aggregate: AggregateId, count: int) -> list[RequestEvent]:
+        async def there() -> bool:
+            return len(await self.stored(aggregate)) >= count
+
+        await until(there, f"{count} events are stored")
+        return await self.history(aggregate)
+
+    async def until_refused(self, count: int = 1) -> list[Refusal]:
+        async def there() -> bool:
+            return len(self.refusals) >= count
+
+        await until(there, f"{count} refusals were told")
+        return self.refusals
+
+    # --- Judging ------------------------------------------------------------------------------------------------------
+
+    async def check(self, aggregate: AggregateId) -> Adjudicated:
+        """The verdict of a request whose history is as it must be."""
+        stored = await self.stored(aggregate)
+        check_chain(stored, aggregate)
+        return check_history([recorded.event for recorded in stored])
+
+
+def check_history(history: Sequence[RequestEvent]) -> Adjudicated:
+    """Received once, at most one vote a voter, one verdict at the end, which follows from the votes."""
+    assert history, "nothing was received"
+    received, verdict = history[0], history[-1]
+    assert isinstance(received, Received)
+    assert isinstance(verdict, Adjudicated), [type(event).__name__ for event in history]
+    between = history[1:-1]
+    assert all(isinstance(event, VoterProgress | VoterResult) for event in between)
+    votes = [event for event in between if isinstance(event, VoterResult)]
+    cast = {event.voter_id: event.vote for event in votes}
+    assert len(cast) == len(votes), "a voter was counted twice"
+    outcome = received.rule.decide(received.voters, cast)
+    assert (verdict.final_vote, verdict.outcome_reason) == (outcome.final_vote, outcome.reason)
+    assert verdict.details == {voter: cast.get(voter, "missing") for voter in received.voters}
+    return verdict
+
+
+class _Line(Proxy):
+    """A connection that can be dead for a while."""
+
+    dead = False
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.dead:
+            writer.transport.abort()
+        else:
+            await super()._serve(reader, writer)
+
+
+class Mortal:
+    """An orchestrator whose connection to NATS can be ended: to everybody else it is dead then.
+
+    To itself it isn't: once revived it goes on with what it remembers, as one that was stopped by SIGSTOP or cut off
+    from the network would.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._line = _Line(world.server.port)
+        self.orchestrator: Orchestrator
+        self.bus: Bus
+
+    async def start(self) -> None:
+        await self._line.__aenter__()
+        self.bus = await Bus.connect(self._line.url, name="mortal")
+        self.orchestrator = Orchestrator(self.bus, OrchestratorSettings(self._world.partitions))
+        await self.orchestrator.start()
+
+    def die(self) -> None:
+        """Nothing comes from it any more, and nothing reaches it."""
+        self._line.dead = True
+        self._line.cut()
+
+    def revive(self) -> None:
+        """Its next try to connect is a success."""
+        self._line.dead = False
+
+    async def bury(self) -> None:
+        """End what is left of it, without a word to the others."""
+        self.die()
+        await self.bus.close()
+        await self._line.__aexit__(None, None, None)

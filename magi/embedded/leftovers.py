@@ -37,7 +37,7 @@ async def stop_leftover(
             os.kill(pid, number)
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            if not is_ours(pid, program, over):
+            if _has_ended(pid):
                 return
             await asyncio.sleep(_LOOK_EVERY)
 
@@ -59,3 +59,21 @@ def is_ours(pid: int, program: str, over: Path) -> bool:
         ["/bin/ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
     ).stdout
     return f" {over}" in line and program in line
+
+
+def _has_ended(pid: int) -> bool:
+    """Whether a process has let go of its files and ports, even if nobody reaps it, as in a container without init.
+
+    The command line goes first, and the first thread of many may end before the others: neither is enough.
+    """
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:  # somebody else's: the number has a new owner already
+        return True
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return state in "ZX" and len(os.listdir(f"/proc/{pid}/task")) <= 1
+    except OSError:  # gone since we looked, or no Linux: the next look tells
+        return False

@@ -1,6 +1,7 @@
 """The embedded nats-server: configured, started, kept running, its users changed while it runs."""
 
 import asyncio
+import contextlib
 import re
 import signal
 import time
@@ -163,8 +164,8 @@ class EmbeddedNats:
                     raise TimeoutError(f"no reload within {_RELOAD_WITHIN:g} s")
                 await asyncio.sleep(_LOOK_EVERY)
         except (OSError, TimeoutError, ValueError) as error:
-            if child.exit_code is None:
-                await asyncio.wait({asyncio.ensure_future(child.wait())}, timeout=1.0)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(child.wait(), 1.0)
             if child.exit_code is None:
                 raise UsersUnknown(f"whether nats-server took the new users is unknown: {error}") from error
             # It was killed meanwhile, and everybody cut off with it: the next one begins with the new file.

@@ -36,7 +36,7 @@ def check_public_key(text: str) -> str:
 
 
 def kept(seed_file: Path) -> str:
-    """The public key whose seed is in a file; a new one is made when there is no file. Raises EmbeddedError, OSError."""
+    """The public key whose seed is in a file; without a file, a new one is made. Raises EmbeddedError, OSError."""
     if not seed_file.exists():
         public, seed = generate()
         write_atomically(seed_file, seed.encode() + b"\n")

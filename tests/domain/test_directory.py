@@ -80,7 +80,9 @@ def test_whoever_is_not_in_the_directory_is_not_valid() -> None:
 
 def test_the_same_token_of_two_initiators_is_revoked_for_each_by_itself() -> None:
     events: list[DirectoryEvent] = [AGENT, agent(2, issued(ONE)), OTHER, agent(2, issued(ONE), "other")]
-    known = directory(*events, agent(3, REVOKE_ONE))
+    known = directory(*events, agent(3, issued(TWO)))
+    assert known.authenticate(ONE) == Principal(InitiatorId("other"), ONE[:12])
+    known.apply(agent(4, REVOKE_ONE))
     assert known.authenticate(ONE) == Principal(InitiatorId("other"), ONE[:12])
     known.apply(agent(3, REVOKE_ONE, "other"))
     assert known.authenticate(ONE) is None

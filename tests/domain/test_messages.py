@@ -62,7 +62,7 @@ def test_a_task_of_a_later_server_is_read() -> None:
 
 def test_the_ballot_subject_is_only_in_tasks_on_the_bus() -> None:
     task = decode_task(as_json(TASK))
-    assert task.ballot_subject is msgspec.UNSET
+    assert (task.ballot_subject, task.attempt) == (msgspec.UNSET, 1)
     assert b"ballot_subject" not in encode(task)
     assert b'"ballot_subject":"s"' in encode(msgspec.structs.replace(task, ballot_subject="s"))
 
@@ -114,8 +114,13 @@ def test_a_wrong_ballot_is_refused_and_the_field_is_named(ballot: dict[str, Any]
         {"confidence": None},
     ],
 )
-def test_a_ballot_at_the_limits_is_taken(fields: dict[str, Any]) -> None:
+def test_a_vote_at_the_limits_is_taken(fields: dict[str, Any]) -> None:
     assert isinstance(decode_ballot(as_json(RESULT, **fields)), ResultBallot)
+
+
+@pytest.mark.parametrize("status", ["x", "x" * 64, "reading …"])
+def test_a_status_at_the_limits_is_taken(status: str) -> None:
+    assert decode_ballot(as_json(PROGRESS, status=status)) == ProgressBallot(task_id="t", status=status)
 
 
 @pytest.mark.parametrize(

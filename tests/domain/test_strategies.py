@@ -6,7 +6,7 @@ import pytest
 
 from magi.domain.errors import UnknownStrategy
 from magi.domain.messages import Vote
-from magi.domain.strategies import Outcome, Rule, choose, decided_early, registered
+from magi.domain.strategies import Outcome, Rule, Votes, choose, decided_early, registered
 
 Wanted = str | dict[str, Any]
 
@@ -159,6 +159,11 @@ def test_the_strategies_of_the_protocol_are_registered() -> None:
     names = {"minority_rule", "majority", "absolute_majority", "threshold", "unanimous", "veto", "weighted"}
     assert names <= set(registered())
     assert registered()["majority"] is registered()["minority_rule"]
+
+
+def test_a_strategy_sees_the_counts_of_the_protocol() -> None:
+    votes = Votes(panel_of(6), cast_of("pppfa-"))
+    assert (votes.passed, votes.failed, votes.count("abstain"), votes.missing) == (3, 1, 1, 1)
 
 
 # What is stored: everything that the verdict follows from, defaults included.

@@ -37,10 +37,11 @@ RULES: list[Any] = [
     "veto",
     {"name": "weighted", "threshold": 0.6},
 ]
-VOTERS = st.sampled_from("abcdz")
 VOTES = st.sampled_from(["pass", "pass", "fail", "abstain"])
-TIMES = st.integers(START, DEADLINE - 1) | st.integers(DEADLINE - 1, DEADLINE + TIMEOUT)
-CRASHES = st.sampled_from([None, None, None, 0, 1])
+IN_TIME = st.integers(START, DEADLINE - 1)
+DELAYS = st.sampled_from([0, 1, TIMEOUT])
+"""From a ballot's arrival in the inbox until it is decided on."""
+CRASHES = st.sampled_from([None, None, 0, 1])
 """After how many appended events the orchestrator dies; None: it doesn't."""
 
 
@@ -49,12 +50,20 @@ class Requests(RuleBasedStateMachine):
 
     log: list[RequestEvent]
 
-    @initialize(panel=PANELS, strategy=st.sampled_from(RULES), early=st.sampled_from(["all", "early"]))
-    def start(self, panel: tuple[str, ...], strategy: Any, early: str) -> None:
+    # Mostly the submission comes first: what comes before it is only ever refused.
+    @initialize(
+        panel=PANELS,
+        strategy=st.sampled_from(RULES),
+        early=st.sampled_from(["all", "early"]),
+        submitted=st.sampled_from([True, True, True, False]),
+    )
+    def start(self, panel: tuple[str, ...], strategy: Any, early: str, submitted: bool) -> None:
         self.submission = {"voter_list": panel, "strategy": strategy, "decide": early}
         self.log = []
         self.state = INITIAL
         self.unacknowledged: list[Command] = []
+        if submitted:
+            self.handle(submit(**self.submission))
 
     def handle(self, command: Command, crash: int | None = None) -> None:
         """Decide, append, acknowledge; or die on the way. Whatever came twice must not lead to events twice."""
@@ -103,16 +112,21 @@ class Requests(RuleBasedStateMachine):
     def another_request_of_the_same_name_comes(self) -> None:
         assert self.outcome(submit(**self.submission, user_query="another")) is RequestConflict
 
-    @rule(voter=VOTERS, vote=VOTES, arrived=TIMES, delay=st.integers(0, TIMEOUT), crash=CRASHES)
-    def vote_comes(self, voter: str, vote: Vote, arrived: int, delay: int, crash: int | None) -> None:
-        self.handle(casts(voter, vote, now=arrived + delay, arrived=arrived), crash)
+    @rule(seat=st.integers(0, 3), vote=VOTES, arrived=IN_TIME, delay=DELAYS, crash=CRASHES)
+    def vote_comes(self, seat: int, vote: Vote, arrived: int, delay: int, crash: int | None) -> None:
+        panel = self.submission["voter_list"]
+        self.handle(casts(panel[seat % len(panel)], vote, now=arrived + delay, arrived=arrived), crash)
+
+    @rule(voter=st.sampled_from("abcdz"), vote=VOTES, arrived=IN_TIME | st.just(DEADLINE))
+    def vote_of_anybody_at_any_time_comes(self, voter: str, vote: Vote, arrived: int) -> None:
+        self.handle(casts(voter, vote, now=arrived))
 
     @precondition(lambda self: self.log)
-    @rule(status=st.sampled_from(["processing", "reading"]), now=TIMES, data=st.data())
+    @rule(status=st.sampled_from(["processing", "reading"]), now=IN_TIME, data=st.data())
     def progress_comes(self, status: str, now: int, data: st.DataObject) -> None:
         self.handle(reports(data.draw(st.sampled_from(self.submission["voter_list"])), status, now))
 
-    @rule(now=st.sampled_from([START, DEADLINE - 1, DEADLINE, DEADLINE + 1]), crash=CRASHES)
+    @rule(now=st.sampled_from([START, DEADLINE - 1, DEADLINE - 1, DEADLINE]), crash=CRASHES)
     def timer_fires(self, now: int, crash: int | None) -> None:
         self.handle(expires(now), crash)
 
@@ -186,5 +200,8 @@ class Requests(RuleBasedStateMachine):
             assert fold(self.log[cut:], fold(self.log[:cut])) == whole
 
 
-Requests.TestCase.settings = settings(max_examples=60, stateful_step_count=20, deadline=None)
+# One bug at a time: shrinking two that turn into each other was seen to take over three minutes, one takes a second.
+Requests.TestCase.settings = settings(
+    max_examples=150, stateful_step_count=20, deadline=None, report_multiple_bugs=False
+)
 TestRequests = Requests.TestCase

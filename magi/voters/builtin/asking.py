@@ -16,16 +16,23 @@ _NAMES = (
 _CASED = r"Go|C"  # words of English unless they are written so and stand where a language would
 _THING = (
     r"(?:program|programme|function|script|code|snippet|class|method|module|implementation|struct|query|statement"
-    r"|one-liner|command|package|routine|app|application|file|page|document|component|interface|template|decorator)s?"
+    r"|one-liner|command|package|routine|app|application|file|page|document|component|handler|server|endpoint|api|module|interface|template|decorator)s?"
 )
-_IN = re.compile(rf"\b(?:in|using|with|into|to|as|for)\s+(?:the\s+|plain\s+|valid\s+)?(?:({_NAMES})(?!\w)|((?-i:{_CASED}))\b(?![+#]))", re.I)
+_IN = re.compile(
+    rf"\b(?:in|using|with|into|to|as|for)\s+(?:the\s+|plain\s+|valid\s+)?(?:({_NAMES})(?!\w)|((?-i:{_CASED}))\b(?![+#]))",
+    re.I,
+)
 _OF = re.compile(rf"(?<![\w.])(?:({_NAMES})|((?-i:{_CASED})))[ -]+(?:\w+[ -]+){{0,2}}?{_THING}\b", re.I)
 _ANY = re.compile(rf"(?<![\w.#+-])({_NAMES})(?![\w+#-])", re.I)
-_TARGET = re.compile(rf"\b(?:in)?to\s+(?:valid\s+|equivalent\s+|idiomatic\s+)*(?:({_NAMES})(?!\w)|((?-i:{_CASED}))\b)", re.I)
+_TARGET = re.compile(
+    rf"\b(?:in)?to\s+(?:valid\s+|equivalent\s+|idiomatic\s+)*(?:({_NAMES})(?!\w)|((?-i:{_CASED}))\b)", re.I
+)
+
+_DATA = frozenset({"json", "yaml", "toml", "xml", "csv"})
 
 _MAKE = r"(?:write|create|generate|implement|give|show|provide|make|build|develop|code|produce|design|need|want|fix|rewrite|convert|translate|complete|add|refactor|correct|return|output|respond|answer|reply|format|list|print)"
 _WANTS_CODE = re.compile(
-    rf"\b{_MAKE}\b.{{0,80}}?\b(?:code|function|script|program|class|method|snippet|query|regex|one-liner|command|algorithm|api|endpoint|html|css|sql|component|dockerfile|makefile|unit tests?)\b",
+    rf"\b{_MAKE}\b.{{0,80}}?\b(?:code|function|script|program|class|method|snippet|query|regex|one-liner|command|algorithm|api|endpoint|html|css|sql|component|handler|module|library|dockerfile|makefile|unit tests?)\b",
     re.I,
 )
 _FORMATS = r"(json|yaml|toml|xml|csv)"
@@ -40,6 +47,11 @@ _ONLY = re.compile(
     re.I,
 )
 _ABOUT = re.compile(r"\A\W*(?:what|why|when|who|which|explain|describe|compare|is|are|does|do|how|difference)\b", re.I)
+
+_STAGE = re.compile(
+    r"\b(?:film|movie|play|monologue|dialogue|video|scene|podcast|radio|tv|sketch|screenplay|actor)s?\b", re.I
+)
+"""Scripts and programs of another kind."""
 
 
 class Wish(Struct, frozen=True):
@@ -61,19 +73,33 @@ def wish(query: str) -> Wish:
     question = re.sub(r"```.*?(?:```|\Z)", " ", text, flags=re.S)
     language = _language(question)
     data = _data(question)
-    code = bool(_WANTS_CODE.search(question)) and language not in ("json", "yaml", "toml", "xml", "csv")
+    code = bool(_WANTS_CODE.search(question)) and not _STAGE.search(question) and language not in _DATA
     return Wish(language, code, data, data is not None and bool(_ONLY.search(question)))
 
 
 def _language(question: str) -> str | None:
-    for pattern in (_TARGET, _OF, _IN):
-        named = {ALIASES[(first or second).lower()] for first, second in pattern.findall(question)}
-        if len(named) == 1:
-            return named.pop()
-        if named:
+    target = {_name(found) for found in _TARGET.findall(question)}
+    if len(target) == 1:
+        return target.pop()
+    for found in (_OF.findall(question), _IN.findall(question), [(name, "") for name in _ANY.findall(question)]):
+        named = {_name(pair) for pair in found}
+        code = named - _DATA  # "a Go handler that answers in JSON" is Go
+        if len(code or named) == 1:
+            best = (code or named).pop()
+            if best not in _DATA or not _names_code(question):
+                return best
+        elif named:
             return None  # several: which of them is meant where, only a reader can tell
-    named = {ALIASES[name.lower()] for name in _ANY.findall(question)}
-    return named.pop() if len(named) == 1 else None
+    return None
+
+
+def _name(found: tuple[str, str]) -> str:
+    return ALIASES[(found[0] or found[1]).lower()]
+
+
+def _names_code(question: str) -> bool:
+    named = {_name(found) for found in (*_OF.findall(question), *((name, "") for name in _ANY.findall(question)))}
+    return len(named - _DATA) == 1
 
 
 def _data(question: str) -> str | None:
@@ -84,8 +110,16 @@ def _data(question: str) -> str | None:
     target = _TARGET.search(question)
     if target is not None and ALIASES[(target[1] or target[2]).lower()] != name:
         return None  # "write JSON to CSV code": the format is what goes in
-    if re.search(rf"\b(?:function|script|program|class|method|code)\b.{{0,200}}\b{name}\b", question, re.I | re.S):
+    if re.search(
+        rf"\b(?:function|script|program|class|method|code|handler|endpoint|api|server|service|route|parser|tool|library)\b.{{0,200}}\b{name}\b",
+        question,
+        re.I | re.S,
+    ):
         return None  # the code is asked for, and it is the code that deals in the format
-    if _ABOUT.match(question) and not _ONLY.search(question) and not re.search(rf"\b(?:in|as) {name}\b", question, re.I):
+    if (
+        _ABOUT.match(question)
+        and not _ONLY.search(question)
+        and not re.search(rf"\b(?:in|as) {name}\b", question, re.I)
+    ):
         return None
     return name

@@ -126,7 +126,10 @@ _MARKS: dict[str, tuple[tuple[str, int], ...]] = {
         (r"(?i)</(?:div|p|ul|table|form|h1|a|span|button)>", 1),
         (r"(?i)<(?:div|p|ul|table|form|h1|span|button)\b[^>]{0,200}>", 1),
     ),
-    "css": ((r"(?m)^[.#]?[\w-]+(?:[ ,>:.#][\w .#:>,-]{0,80})?\s*\{[ \t]*$", 1), (r"(?m)^[ \t]*[\w-]+:\s[^;{}]{1,80};[ \t]*$", 1)),
+    "css": (
+        (r"(?m)^[.#]?[\w-]+(?:[ ,>:.#][\w .#:>,-]{0,80})?\s*\{[ \t]*$", 1),
+        (r"(?m)^[ \t]*[\w-]+:\s[^;{}]{1,80};[ \t]*$", 1),
+    ),
 }
 _COMPILED = {
     language: tuple((re.compile(pattern), points) for pattern, points in marks) for language, marks in _MARKS.items()

@@ -98,7 +98,8 @@ def _parts(wish: Wish, document: Document) -> Iterator[_Part]:
             yield guessed
     if not document.blocks and data is None and (found := plain.find(document.prose)) is not None:
         guessed = _unnamed(wish, found)
-        if guessed is not None and not snippets.is_no_code(found.code):
+        pseudo = guessed is not None and guessed.declared == "guess" and snippets.is_pseudo_code(document.prose)
+        if guessed is not None and not pseudo and not snippets.is_no_code(found.code):
             yield guessed
 
 
@@ -136,7 +137,9 @@ def _check(part: _Part, wish: Wish) -> _Result:
         if again.flaw is None and not again.gave_up:
             flaw = reply.flaw
             what = f"{flaw.what}; it parses as {TITLES[other]}"
-            return _Result(part, "broken", Flaw(flaw.line, flaw.column, what, f"label it {TITLES[other]} or rewrite it"))
+            return _Result(
+                part, "broken", Flaw(flaw.line, flaw.column, what, f"label it {TITLES[other]} or rewrite it")
+            )
     return _Result(part, "broken", reply.flaw)
 
 

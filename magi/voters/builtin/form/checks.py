@@ -5,9 +5,9 @@ from collections.abc import Callable
 from magi.voters.builtin.form.flaw import Flaw
 
 CODE = frozenset(
-    "python javascript typescript java c cpp csharp go rust php ruby bash css html sql".split()
+    ["python", "javascript", "typescript", "java", "c", "cpp", "csharp", "go", "rust", "php", "ruby", "bash", "css", "html", "sql"]
 )  # fmt: skip
-DATA = frozenset("json yaml toml xml csv".split())
+DATA = frozenset(["json", "yaml", "toml", "xml", "csv"])
 CHECKED = CODE | DATA
 
 

@@ -42,7 +42,11 @@ def check_yaml(text: str) -> Flaw | None:
         line = mark.line + 1 if mark else 1
         at = excerpt(text, line)
         what = error.problem or "invalid YAML"
-        fix = "indent with spaces" if "\\t" in what else "correct the indentation or quote the value"
+        fix = (
+            "indent with spaces"
+            if "tab character" in what or "\\t" in what
+            else "correct the indentation or quote the value"
+        )
         return Flaw(line, mark.column + 1 if mark else 1, f"{what}, at `{at}`" if at else what, fix)
     except yaml.YAMLError as error:
         return Flaw(1, 1, str(error).splitlines()[0][:200], "remove the character")

@@ -4,9 +4,9 @@ from html.parser import HTMLParser
 
 from magi.voters.builtin.form.flaw import Flaw
 
-VOID = frozenset("area base br col embed hr img input link meta param source track wbr".split())
+VOID = frozenset(["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"])
 OPTIONAL_END = frozenset(
-    "html head body li dt dd p rb rt rtc rp optgroup option colgroup thead tbody tfoot tr td th caption".split()
+    ["html", "head", "body", "li", "dt", "dd", "p", "rb", "rt", "rtc", "rp", "optgroup", "option", "colgroup", "thead", "tbody", "tfoot", "tr", "td", "th", "caption"]
 )
 MAX_DEPTH = 512
 
@@ -28,7 +28,7 @@ class _Tags(HTMLParser):
     def verdict(self) -> Flaw | None:
         if self.flaw is not None:
             return self.flaw
-        if self.rawdata.strip():
+        if self.rawdata.strip() and self.cdata_elem is None:
             line, column = self.getpos()
             return Flaw(line, column + 1, "a tag or comment breaks off here", "complete it")
         left = next((entry for entry in reversed(self.open) if entry[0] not in OPTIONAL_END), None)

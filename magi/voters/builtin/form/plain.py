@@ -20,7 +20,9 @@ _CODE_LINE = re.compile(
     )""",
     re.X,
 )
-_PROSE_LINE = re.compile(r"^\s*(?:[-*•]\s+|\d+[.)]\s+|#+\s+)?[A-Z\"'“(]?[a-zA-Z'’,]+(?:\s+[\w'’\"“”(),:/-]+){3,}.*[.:?!]?\s*$")
+_PROSE_LINE = re.compile(
+    r"^\s*(?:[-*•]\s+|\d+[.)]\s+|#+\s+)?[A-Z\"'“(]?[a-zA-Z'’,]+(?:\s+[\w'’\"“”(),:/-]+){3,}.*[.:?!]?\s*$"
+)
 _SYMBOLS = re.compile(r"[{}();=<>\[\]]")
 MIN_DENSITY = 0.7
 
@@ -37,7 +39,7 @@ def find(prose: str) -> Block | None:
     indented under code: a stretch with prose in its middle is no one piece of code, and can't be judged as one.
     """
     lines = prose.split("\n")
-    kinds = [_kind(line) for line in lines]
+    kinds = _kinds(lines)
     code_at = [row for row, kind in enumerate(kinds) if kind == "code"]
     if not code_at:
         return None
@@ -53,6 +55,19 @@ def find(prose: str) -> Block | None:
     return Block("", "\n".join(lines[first : last + 1]), first + 1)
 
 
+def _kinds(lines: list[str]) -> list[str]:
+    kinds: list[str] = []
+    last = ""
+    for line in lines:
+        kind = _kind(line)
+        if kind == "other" and last == "code" and line[:1] in (" ", "\t"):
+            kind = "code"  # indented under code
+        if kind != "blank":
+            last = kind
+        kinds.append(kind)
+    return kinds
+
+
 def _kind(line: str) -> str:
     if not line.strip():
         return "blank"
@@ -64,6 +79,10 @@ def _kind(line: str) -> str:
 def _is_code(line: str) -> bool:
     if len(line) > 1000:
         return False
-    if _PROSE_LINE.match(line) and len(_SYMBOLS.findall(line)) <= 2 and not line.rstrip().endswith((";", "{", "}", "):")):
+    if (
+        _PROSE_LINE.match(line)
+        and len(_SYMBOLS.findall(line)) <= 2
+        and not line.rstrip().endswith((";", "{", "}", "):"))
+    ):
         return False
     return bool(_CODE_LINE.match(line)) or (line[:4] in ("    ", "\t") and bool(_SYMBOLS.search(line)))

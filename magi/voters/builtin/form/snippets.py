@@ -3,11 +3,16 @@
 import re
 
 _PYTHON_PROMPT = re.compile(r"(?m)^[ \t]*(?:>>>|\.\.\.)(?: |$)")
-_SHELL_PROMPT = re.compile(r"(?m)^[ \t]*(?:[\w.@~:/-]{0,60}\$|PS [^>\n]{0,60}>|[\w.-]{1,30}@[\w.-]{1,30}[^#$\n]{0,40}[#$]) +(?=\S)")
+_SHELL_PROMPT = re.compile(
+    r"(?m)^[ \t]*(?:[\w.@~:/-]{0,60}\$|PS [^>\n]{0,60}>|[\w.-]{1,30}@[\w.-]{1,30}[^#$\n]{0,40}[#$]) +(?=\S)"
+)
 _ALONE = re.compile(r"(?m)^[ \t]*(?:\[?\.\.\.\]?|…|<\.\.\.>|\(\.\.\.\)|\. \. \.)[ \t]*[,;]?[ \t]*$")
 _INSIDE = re.compile(r"(?<![\w.)\]])\.\.\.(?![\w.$\[({*&])|…")
 _SAID = re.compile(r"(?im)(?:#|//|--|/\*|<!--)\s*(?:\.\.\.|…|(?:rest|remainder|other|existing|your|more|add|etc)\b)")
-_PLACEHOLDER = re.compile(r"<(?:your|my|the|some|insert|path|name|user|host|port|file|token|key|id|url|package|version|[A-Z][A-Z_]{2,})\b[\w .:/-]{0,40}>|\{\{.{0,60}?\}\}|\{%.{0,60}?%\}|\[(?:your|insert)\b[^\]\n]{0,40}\]", re.I)
+_PLACEHOLDER = re.compile(
+    r"<(?:your|my|the|some|insert|path|name|user|host|port|file|token|key|id|url|package|version|(?-i:[A-Z][A-Z_]{2,}))\b[\w .:/-]{0,40}>|\{\{.{0,60}?\}\}|\{%.{0,60}?%\}|\[(?:your|insert)\b[^\]\n]{0,40}\]",
+    re.I,
+)
 _DIFF = re.compile(r"(?m)\A(?:diff --git |--- \S|@@ -\d)|^@@ -\d")
 _DIFF_LINES = re.compile(r"(?m)^[+-](?![+-])")
 _PSEUDO = re.compile(

@@ -17,7 +17,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
-from nats.errors import MaxPayloadError, NoRespondersError
+from nats.errors import MaxPayloadError
 
 log = structlog.get_logger(__name__)
 
@@ -99,7 +99,7 @@ class Bus:
         self._problem = ""
         self._inbox = ""
         self._tokens = itertools.count(1)
-        self._waiting: dict[str, tuple[asyncio.Future[PubAck], float]] = {}
+        self._waiting: dict[str, tuple[asyncio.Future[Msg], float]] = {}
         self._loop = asyncio.get_running_loop()
         self._sweeper: asyncio.TimerHandle | None = None
         self._telling: asyncio.Task[None] | None = None
@@ -153,11 +153,11 @@ class Bus:
         self.nc.options["reconnect_time_wait"] = RECONNECT_EVERY
         self._up.set()
         self._inbox = self.nc.new_inbox()
-        await self.subscribe(f"{self._inbox}.*", self._on_ack)
+        await self.subscribe(f"{self._inbox}.*", self._on_answer)
         self._sweep()
 
     async def close(self) -> None:
-        """Flush and disconnect. Whoever waits for an acknowledgement gets NoAck."""
+        """Flush and disconnect. Whoever waits for an answer gets NoAck."""
         self._closing = True
         if self._sweeper:
             self._sweeper.cancel()
@@ -244,12 +244,33 @@ class Bus:
         While the connection is down it is waited for. Raises Rejected (not stored), NoAck or NoStream (unknown: try
         again with the same id).
         """
+        msg = await self._ask(subject, data, headers, timeout)
+        if not msg.data:
+            raise NoStream("no stream takes this subject now")
+        ack = _decode_ack(msg.data)
+        if ack.error:
+            raise Rejected(ack.error.code, ack.error.err_code, ack.error.description)
+        return ack
+
+    async def request(self, subject: str, data: bytes = b"", timeout: float = ACK_TIMEOUT) -> bytes:
+        """Ask and return the answer. Raises NoStream when nobody serves the subject, NoAck when no answer comes."""
+        try:
+            msg = await self._ask(subject, data, None, timeout)
+        except NoAck as error:
+            raise NoAck(f"no answer from {subject}: {error}") from error
+        if msg.headers and msg.headers.get("Status") == "503":
+            raise NoStream(f"nobody answers {subject}")
+        return msg.data
+
+    async def _ask(self, subject: str, data: bytes, headers: Mapping[str, str] | None, timeout: float) -> Msg:
+        """Publish with a reply subject and return what comes there. Unlike nats-py's own requests this one doesn't wait
+        for its time-out when the connection is lost."""
         deadline = self._loop.time() + timeout
         if not self._up.is_set():
             # A publish into nats-py's buffer would be stored long after its caller has given up.
             await self._reconnection(timeout)
         token = str(next(self._tokens))
-        future: asyncio.Future[PubAck] = self._loop.create_future()
+        future: asyncio.Future[Msg] = self._loop.create_future()
         self._waiting[token] = (future, deadline)
         try:
             await self.publish(subject, data, reply=f"{self._inbox}.{token}", headers=headers)
@@ -267,35 +288,18 @@ class Bus:
                 pass
         raise NoAck("not connected to NATS")
 
-    async def request(self, subject: str, data: bytes = b"", timeout: float = ACK_TIMEOUT) -> bytes:
-        """Ask and return the answer. Raises NoStream when nobody serves the subject, NoAck when no answer comes."""
-        try:
-            return (await self.nc.request(subject, data, timeout=timeout)).data
-        except NoRespondersError as error:
-            raise NoStream(f"nobody answers {subject}") from error
-        except (NatsError, TimeoutError) as error:
-            raise NoAck(f"no answer from {subject}: {error}") from error
-
-    async def _on_ack(self, msg: Msg) -> None:
+    async def _on_answer(self, msg: Msg) -> None:
         future, _ = self._waiting.pop(msg.subject[len(self._inbox) + 1 :], (None, 0.0))
-        if future is None or future.done():
-            return
-        if not msg.data:
-            future.set_exception(NoStream("no stream takes this subject now"))
-            return
-        ack = _decode_ack(msg.data)
-        if ack.error:
-            future.set_exception(Rejected(ack.error.code, ack.error.err_code, ack.error.description))
-        else:
-            future.set_result(ack)
+        if future and not future.done():
+            future.set_result(msg)
 
     def _sweep(self) -> None:
-        """Give up on acknowledgements that are overdue. One pass in half a second costs less than a timer a publish."""
+        """Give up on answers that are overdue. One pass in half a second costs less than a timer a publish."""
         now = self._loop.time()
         for token in [t for t, (_, deadline) in self._waiting.items() if deadline < now]:
             future, _ = self._waiting.pop(token)
             if not future.done():
-                future.set_exception(NoAck("no acknowledgement came in time"))
+                future.set_exception(NoAck("nothing came in time"))
         self._sweeper = self._loop.call_later(_SWEEP, self._sweep)
 
 

@@ -61,11 +61,11 @@ class MessageFollower:
     async def stop(self) -> None:
         if self._reconnected in self._bus.on_reconnected:
             self._bus.on_reconnected.remove(self._reconnected)
+        if not self.failed.done():
+            self.failed.cancel()
         if self._keeper:
             self._keeper.cancel()
         await self._leave()
-        if not self.failed.done():
-            self.failed.cancel()
 
     async def _attach(self) -> int:
         """Make a consumer at the position that comes next, and read it. Returns how many messages it has to give."""
@@ -113,7 +113,7 @@ class MessageFollower:
             await self._gone.wait()
             self._gone.clear()
             await self._leave()
-            while not self.failed.done():
+            while not self.failed.done():  # as it is after `stop`, whose cancellation nats-py may swallow
                 try:
                     await self._attach()
                     break
@@ -123,12 +123,12 @@ class MessageFollower:
 
     async def _receive(self, msg: Msg) -> None:
         about = delivery(msg.reply)
-        if self.failed.done() or about.sequence < self._next:
+        if self.failed.done():
             return
         at_start, self._at_start = self._at_start, False
         try:
-            if about.sequence > self._next:
-                if not at_start:  # lost on the way, as when the connection broke: look whether the stream has it
+            if about.sequence != self._next:
+                if not at_start:  # was it lost on the way? See whether the stream has it
                     self._gone.set()
                     return
                 raise HoleInStream(f"{self._stream}: {about.sequence} came where {self._next} was expected")

@@ -258,7 +258,7 @@ class PullConsumer:
             self._wake.set()
 
     async def _watchdog(self) -> None:
-        while True:
+        while not self._stopping:  # nats-py may swallow a cancellation
             await asyncio.sleep(self._expires / 2)
             if not self._bus.nc.is_connected:
                 continue  # the reconnect asks again

@@ -18,7 +18,9 @@ def new_name(what: str) -> str:
     return f"{what}_{uuid.uuid4().hex[:12]}"
 
 
-async def make_stream(bus: Bus, name: str, *subjects: str, retention: Retention = "limits") -> str:
+async def make_stream(
+    bus: Bus, name: str, *subjects: str, retention: Retention = "limits", allow_atomic: bool = True
+) -> str:
     """Create a stream and return its name."""
     config = StreamConfig(
         name=name,
@@ -29,7 +31,7 @@ async def make_stream(bus: Bus, name: str, *subjects: str, retention: Retention 
         num_replicas=1,
         duplicate_window=120_000_000_000,
         allow_direct=True,
-        allow_atomic=True,
+        allow_atomic=allow_atomic,
     )
     await api(bus, f"STREAM.CREATE.{name}", msgspec.json.encode(config))
     return name

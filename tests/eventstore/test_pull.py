@@ -395,8 +395,8 @@ async def test_of_two_pinned_readers_one_gets_everything_and_when_it_dies_the_ot
 ) -> None:
     work = await make_pinned_work(bus)
     dying = await Bus.connect(nats_server.url, name="dying")
-    first = Reader(work, dying, group="group", expires=0.5)
-    second = Reader(work, group="group", expires=0.5)
+    first = Reader(work, dying, group="group", expires=0.5, want=4)
+    second = Reader(work, group="group", expires=0.5, want=4)
     await first.pull.start()
     await work.fill(1)
     await first.has(1)
@@ -408,7 +408,8 @@ async def test_of_two_pinned_readers_one_gets_everything_and_when_it_dies_the_ot
     await dying.close()  # as a process that dies: it says nothing
     await work.fill(20, first=61)
     await second.has(20)
-    assert second.numbers == list(range(61, 81))
+    # What the server had sent already when it learned of the death comes again after ack_wait, behind the others.
+    assert sorted(second.numbers) == list(range(61, 81))
     assert len(first.got) == 61
     await second.pull.stop()
 
@@ -416,7 +417,7 @@ async def test_of_two_pinned_readers_one_gets_everything_and_when_it_dies_the_ot
 async def test_a_reader_that_loses_its_pin_waits_for_it_and_nothing_is_lost(bus: Bus, nats_server: NatsServer) -> None:
     work = await make_pinned_work(bus)
     other = await Bus.connect(nats_server.url, name="other")
-    readers = [Reader(work, group="group", expires=0.5), Reader(work, other, group="group", expires=0.5)]
+    readers = [Reader(work, bus, group="group", expires=0.5, want=4) for bus in (bus, other)]
     for reader in readers:
         await reader.pull.start()
     for round_ in range(4):

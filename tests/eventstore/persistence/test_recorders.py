@@ -1,0 +1,434 @@
+"""The recorders keep the store's contract on a log of ours, and what the library's own cases don't ask: that nothing
+is lost, stored twice or torn whatever the network does, and that what can't be stored is told apart from what can."""
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from eventsourcing.persistence import (
+    DataError,
+    IntegrityError,
+    JSONTranscoder,
+    NotSupportedError,
+    OperationalError,
+    ProgrammingError,
+    StoredEvent,
+    Tracking,
+)
+
+from magi.domain.ids import AggregateId
+from magi.domain.voting_request import RequestEvent
+from magi.eventstore.bus import Bus
+from magi.eventstore.codec import Codec, digest
+from magi.eventstore.history import EMPTY, AppendConflict, Head, Recorded
+from magi.eventstore.persistence.facade import Facade
+from magi.eventstore.persistence.formats import LogFormat, PlainFormat
+from magi.eventstore.persistence.mapper import StructMapper
+from magi.eventstore.persistence.recorders import JetStreamApplicationRecorder
+from magi.eventstore.persistence.records import MOST, Records
+from tests.eventstore.contract import REQUEST, Store, StoreContract, progress
+from tests.eventstore.logs import PREFIX, make_log, make_stream, new_name
+from tests.eventstore.persistence.conftest import MakeFactory, events
+from tests.proxy import Proxy
+from tests.servers import NatsServer
+from tests.waiting import eventually, until
+
+codec: Codec[RequestEvent] = Codec(RequestEvent)
+mapper: StructMapper[str] = StructMapper(JSONTranscoder())
+
+
+def stamp(
+    new: Sequence[RequestEvent], aggregate: AggregateId, head: Head, cause: int = 0, trace: str = ""
+) -> list[StoredEvent]:
+    """Stored events as the log wants them: with their envelope, chained to `head` and to each other."""
+    stored = []
+    for event in new:
+        stamped, data = codec.stamp(event, aggregate, head, cause, trace)
+        stored.append(mapper.to_stored_event(stamped))
+        assert stored[-1].state == data
+        head = Head(stamped.originator_version, 0, digest(data))
+    return stored
+
+
+class RecorderStore:
+    """An event store made of an application recorder over a log."""
+
+    def __init__(self, recorder: JetStreamApplicationRecorder) -> None:
+        self._recorder = recorder
+
+    async def append(
+        self, aggregate: AggregateId, events: Sequence[RequestEvent], head: Head, *, cause: int = 0, trace: str = ""
+    ) -> list[Recorded[RequestEvent]]:
+        stored = stamp(events, aggregate, head, cause, trace)
+        try:
+            ids = await asyncio.to_thread(self._recorder.insert_events, stored)
+        except IntegrityError as error:
+            raise AppendConflict(str(error)) from error
+        return [codec.recorded(i, event.state) for i, event in zip(ids or [], stored, strict=True)]
+
+    async def load(self, aggregate: AggregateId, after: int = 0) -> list[Recorded[RequestEvent]]:
+        selected = await asyncio.to_thread(self._recorder.select_events, aggregate, gt=after)
+        everything = await asyncio.to_thread(self._recorder.select_notifications, None, 1_000_000)
+        sequences = {n.originator_version: n.id for n in everything if n.originator_id == aggregate}
+        return [codec.recorded(sequences[event.originator_version], event.state) for event in selected]
+
+    async def read(self, start: int = 1, stop: int | None = None) -> AsyncIterator[Recorded[RequestEvent]]:
+        for notification in await asyncio.to_thread(self._recorder.select_notifications, start, 1_000_000, stop):
+            yield codec.recorded(notification.id, notification.state)
+
+    async def last_sequence(self) -> int:
+        return await asyncio.to_thread(self._recorder.max_notification_id) or 0
+
+
+def make_recorder(facade: Facade, stream: str, patience: float = 10.0) -> JetStreamApplicationRecorder:
+    """A recorder over a log like MAGI_LOG."""
+    records = Records(facade.bus, stream, PREFIX, LogFormat(RequestEvent), patience=patience)
+    facade.call(records.start())
+    return JetStreamApplicationRecorder(facade, records)
+
+
+class TestRecorderOnALog(StoreContract):
+    @pytest.fixture
+    def store(self, facade: Facade, log_stream: str) -> Store:
+        return RecorderStore(make_recorder(facade, log_stream))
+
+
+@pytest.fixture
+def log_recorder(facade: Facade, log_stream: str) -> JetStreamApplicationRecorder:
+    return make_recorder(facade, log_stream)
+
+
+# --- Both formats: all or nothing -------------------------------------------------------------------------------------
+
+
+def test_a_version_that_leaves_a_gap_is_refused(recorder: JetStreamApplicationRecorder) -> None:
+    one = events(5)
+    with pytest.raises(IntegrityError, match="version 3 can't follow nothing"):
+        recorder.insert_events(one[2:])
+    recorder.insert_events(one[:2])
+    for gap in (one[3:], [one[2], one[4]], [one[3], one[2]], one[1:3]):
+        with pytest.raises(IntegrityError):
+            recorder.insert_events(gap)
+    recorder.insert_events(one[2:])
+    assert recorder.select_events(one[0].originator_id) == one
+
+
+def test_of_several_originators_all_events_are_stored_or_none(recorder: JetStreamApplicationRecorder) -> None:
+    a, b, c = events(3, "a"), events(3, "b"), events(2, "c")
+    assert recorder.insert_events([a[0], b[0], a[1], c[0], b[1]]) == [1, 2, 3, 4, 5]
+    with pytest.raises(IntegrityError):
+        recorder.insert_events([a[2], b[1]])
+    assert recorder.max_notification_id() == 5
+    assert recorder.insert_events([c[1], a[2], b[2]]) == [6, 7, 8]
+    assert [n.originator_id for n in recorder.select_notifications(None, 100)] == list("abacbcab")
+    assert recorder.select_events("a") == a
+
+
+def test_a_thousand_events_are_inserted_at_once_and_not_one_more(recorder: JetStreamApplicationRecorder) -> None:
+    many = events(MOST + 1)
+    with pytest.raises(ProgrammingError, match="at most 1000"):
+        recorder.insert_events(many)
+    assert recorder.insert_events(many[:MOST]) == list(range(1, MOST + 1))
+
+
+def test_a_thousand_originators_can_be_in_one_insert(recorder: JetStreamApplicationRecorder) -> None:
+    first = [events(1, f"originator {n}")[0] for n in range(MOST)]
+    assert recorder.insert_events(first) == list(range(1, MOST + 1))
+    second = [events(1, f"originator {n}", first=2)[0] for n in range(MOST)]
+    assert recorder.insert_events(second) == list(range(MOST + 1, 2 * MOST + 1))
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_of_many_recorders_that_insert_at_once_exactly_one_wins(make_factory: MakeFactory, size: int) -> None:
+    recorders = [make_factory().application_recorder() for _ in range(8)]
+    one = events(size)
+    barrier = threading.Barrier(8)
+
+    def insert(recorder: JetStreamApplicationRecorder) -> bool:
+        barrier.wait()
+        try:
+            return bool(recorder.insert_events(one))
+        except IntegrityError:
+            return False
+
+    with ThreadPoolExecutor(8) as threads:
+        assert sorted(threads.map(insert, recorders)) == [False] * 7 + [True]
+    assert recorders[0].select_events(one[0].originator_id) == one
+    assert recorders[0].max_notification_id() == size
+
+
+def test_positions_of_projections_are_refused(recorder: JetStreamApplicationRecorder) -> None:
+    with pytest.raises(NotSupportedError, match="no transaction"):
+        recorder.insert_events(events(1), tracking=Tracking("upstream", 1))
+    assert recorder.max_notification_id() is None
+
+
+def test_notifications_of_a_topic_are_found_among_thousands_of_others(recorder: JetStreamApplicationRecorder) -> None:
+    for n in range(3):
+        recorder.insert_events(events(900, f"noise {n}", topic="noise"))
+        recorder.insert_events(events(1, f"rare {n}", topic="rare"))
+    found = recorder.select_notifications(None, 10, topics=["rare"])
+    assert [n.id for n in found] == [901, 1802, 2703]
+    assert [n.id for n in recorder.select_notifications(902, 1, topics=["rare"])] == [1802]
+    assert [n.id for n in recorder.select_notifications(None, 10, stop=1802, topics=["rare"])] == [901, 1802]
+
+
+# --- Snapshots --------------------------------------------------------------------------------------------------------
+
+
+def test_snapshots_come_in_any_order_and_each_once(make_factory: MakeFactory) -> None:
+    recorder = make_factory().aggregate_recorder(purpose="snapshots")
+    tenth, fourth = events(1, "a", first=10)[0], events(1, "a", first=4)[0]
+    recorder.insert_events([tenth])
+    recorder.insert_events([fourth])
+    with pytest.raises(IntegrityError, match="version 4 is there already"):
+        recorder.insert_events([fourth])
+    assert recorder.select_events("a") == [fourth, tenth]
+    assert recorder.select_events("a", desc=True, limit=1) == [tenth]
+    assert recorder.select_events("a", lte=9, desc=True, limit=1) == [fourth]
+
+
+def test_snapshots_are_no_notifications(make_factory: MakeFactory) -> None:
+    factory = make_factory()
+    factory.aggregate_recorder(purpose="snapshots").insert_events(events(1))
+    assert factory.application_recorder().max_notification_id() is None
+
+
+# --- The log ----------------------------------------------------------------------------------------------------------
+
+
+async def test_the_recorder_and_the_log_write_the_same(
+    bus: Bus, log_stream: str, log_recorder: JetStreamApplicationRecorder
+) -> None:
+    log = await make_log(bus, log_stream)
+    head = (await log.append(REQUEST, [progress("a"), progress("b")], EMPTY))[-1].head
+    ids = await asyncio.to_thread(log_recorder.insert_events, stamp([progress("c"), progress("d")], REQUEST, head))
+    assert ids == [3, 4]
+    head = (await log.load(REQUEST))[-1].head
+    await log.append(REQUEST, [progress("e")], head)
+    selected = await asyncio.to_thread(log_recorder.select_events, REQUEST)
+    history = await log.load(REQUEST)
+    assert [event.state for event in selected] == [recorded.data for recorded in history]
+    assert [event.originator_version for event in selected] == [1, 2, 3, 4, 5]
+    assert {event.topic for event in selected} == {"magi.domain.voting_request:VoterProgress"}
+
+
+def test_the_log_refuses_an_event_that_breaks_the_chain(log_recorder: JetStreamApplicationRecorder) -> None:
+    log_recorder.insert_events(stamp([progress()], REQUEST, EMPTY))
+    with pytest.raises(IntegrityError, match="prev"):
+        log_recorder.insert_events(stamp([progress()], REQUEST, Head(1, 1, "0" * 64)))
+    assert log_recorder.max_notification_id() == 1
+
+
+def test_the_log_takes_only_what_was_stamped_for_it(log_recorder: JetStreamApplicationRecorder) -> None:
+    good = stamp([progress()], REQUEST, EMPTY)[0]
+    other = stamp([progress()], AggregateId("acme.other"), EMPTY)[0]
+    bad = [
+        mapper.to_stored_event(progress()),
+        StoredEvent(REQUEST, 1, good.topic, b"encrypted"),
+        StoredEvent(REQUEST, 1, "some.module:Class", good.state),
+        StoredEvent(REQUEST, 2, good.topic, good.state),
+        StoredEvent(REQUEST, 1, good.topic, other.state),
+    ]
+    for event in bad:
+        with pytest.raises(ProgrammingError):
+            log_recorder.insert_events([event])
+    assert log_recorder.max_notification_id() is None
+
+
+@pytest.mark.parametrize("name", ["*", ">", "acme.*", "acme.>", "a b", "", ".", "a..b"])
+def test_an_id_that_would_match_others_names_no_aggregate(
+    log_recorder: JetStreamApplicationRecorder, name: str
+) -> None:
+    log_recorder.insert_events(stamp([progress()], REQUEST, EMPTY))
+    with pytest.raises(ProgrammingError, match="no aggregate's id"):
+        log_recorder.select_events(name)
+
+
+# --- What is wrong with a stream --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def plain_recorder(facade: Facade) -> Callable[[str], JetStreamApplicationRecorder]:
+    """Makes recorders of plain events on a stream of any name."""
+
+    def make(stream: str) -> JetStreamApplicationRecorder:
+        records = Records(facade.bus, stream, PREFIX, PlainFormat(), patience=0.3)
+        facade.call(records.start())
+        return JetStreamApplicationRecorder(facade, records)
+
+    return make
+
+
+def test_a_missing_stream_is_an_operational_error_after_the_patience_is_spent(
+    plain_recorder: Callable[[str], JetStreamApplicationRecorder],
+) -> None:
+    recorder = plain_recorder("NO_SUCH_STREAM")
+    started = time.monotonic()
+    for operation in (
+        lambda: recorder.insert_events(events(1)),
+        lambda: recorder.select_events("a"),
+        lambda: recorder.select_notifications(1, 10),
+        recorder.max_notification_id,
+        recorder.subscribe,
+    ):
+        with pytest.raises(OperationalError, match="NO_SUCH_STREAM"):
+            operation()
+    assert time.monotonic() - started < 5.0
+
+
+@pytest.mark.parametrize(
+    ("data", "headers"),
+    [
+        (b"{}", {}),
+        (b"{}", {PlainFormat.VERSION: "x", PlainFormat.TOPIC: "t", PlainFormat.ORIGINATOR: "str"}),
+        (b"{}", {PlainFormat.VERSION: "1", PlainFormat.TOPIC: "t", PlainFormat.ORIGINATOR: "uuid"}),
+    ],
+)
+async def test_what_is_no_stored_event_is_a_data_error(
+    bus: Bus,
+    log_stream: str,
+    plain_recorder: Callable[[str], JetStreamApplicationRecorder],
+    data: bytes,
+    headers: dict[str, str],
+) -> None:
+    await bus.store(f"{PREFIX}a", data, headers)
+    recorder = await asyncio.to_thread(plain_recorder, log_stream)
+    for operation in (lambda: recorder.select_events("a"), lambda: recorder.select_notifications(1, 10)):
+        with pytest.raises(DataError, match="sequence 1"):
+            await asyncio.to_thread(operation)
+
+
+@pytest.mark.parametrize("data", [b"no json", b"{}", b'{"type":"unheard_of","aggregate":"acme.x","version":1}'])
+async def test_what_is_no_event_of_ours_is_a_data_error(
+    bus: Bus, log_stream: str, log_recorder: JetStreamApplicationRecorder, data: bytes
+) -> None:
+    await bus.store(f"{PREFIX}acme.x", data)
+    with pytest.raises(DataError, match="sequence 1"):
+        await asyncio.to_thread(log_recorder.select_events, "acme.x")
+
+
+async def test_a_missing_version_is_a_data_error(
+    bus: Bus, log_stream: str, log_recorder: JetStreamApplicationRecorder
+) -> None:
+    first, _, third = stamp([progress(), progress(), progress()], REQUEST, EMPTY)
+    for event in (first, third):
+        await bus.store(f"{PREFIX}{REQUEST}", event.state)
+    with pytest.raises(DataError, match="version 3 where 2 was expected"):
+        await asyncio.to_thread(log_recorder.select_events, REQUEST)
+
+
+def test_an_event_that_is_too_large_is_refused_at_once(recorder: JetStreamApplicationRecorder) -> None:
+    started = time.monotonic()
+    with pytest.raises(ProgrammingError, match="message size exceeds"):
+        recorder.insert_events([StoredEvent("a", 1, "topic", b"x" * 1_100_000)])
+    assert time.monotonic() - started < 2.0
+
+
+async def test_a_stream_without_batches_is_told(
+    bus: Bus, plain_recorder: Callable[[str], JetStreamApplicationRecorder]
+) -> None:
+    stream = await make_stream(bus, new_name("LOG"), "test.log.>", allow_atomic=False)
+    recorder = await asyncio.to_thread(plain_recorder, stream)
+    assert await asyncio.to_thread(recorder.insert_events, events(1)) == [1]
+    with pytest.raises(ProgrammingError, match="atomic publish is disabled"):
+        await asyncio.to_thread(recorder.insert_events, events(2))
+
+
+# --- Lost acknowledgements --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def shaky_facade(proxy: Proxy) -> AsyncIterator[Facade]:
+    facade = Facade(proxy.url)
+    yield facade
+    await asyncio.to_thread(facade.close)
+
+
+@pytest.mark.parametrize("size", [1, 5])
+async def test_after_a_lost_acknowledgement_everything_is_stored_once(
+    proxy: Proxy, shaky_facade: Facade, bus: Bus, log_stream: str, size: int
+) -> None:
+    def prepare() -> JetStreamApplicationRecorder:
+        records = Records(shaky_facade.bus, log_stream, PREFIX, PlainFormat(), patience=10)
+        shaky_facade.call(records.start())
+        return JetStreamApplicationRecorder(shaky_facade, records)
+
+    recorder = await asyncio.to_thread(prepare)
+    one = events(size, "a")
+    publish = recorder.records.bus.store
+
+    async def publish_into_silence(*args: object, **kwargs: object) -> object:
+        # The look at the history has come back by now: only the acknowledgement is lost.
+        recorder.records.bus.store = publish  # type: ignore[method-assign]
+        proxy.lose_answers()
+        return await publish(*args, **kwargs)  # type: ignore[arg-type]
+
+    recorder.records.bus.store = publish_into_silence  # type: ignore[assignment, method-assign]
+    inserting = asyncio.create_task(asyncio.to_thread(recorder.insert_events, one))
+    log = await make_log(bus, log_stream)
+
+    async def stored() -> bool:
+        return await log.last_sequence() == size and proxy.lost > 0
+
+    await until(stored, "the events are stored and their acknowledgement lost")
+    proxy.cut()
+    assert await inserting == list(range(1, size + 1))
+    assert await asyncio.to_thread(recorder.select_events, "a") == one
+    assert await log.last_sequence() == size
+
+
+def test_a_batch_that_has_lost_a_member_is_sent_again(recorder: JetStreamApplicationRecorder) -> None:
+    bus = recorder.records.bus
+    publish = bus.publish
+    members: list[str] = []
+
+    async def lose_the_third(subject: str, data: bytes = b"", **options: Any) -> None:
+        member = (options.get("headers") or {}).get("Nats-Batch-Sequence")
+        if member:
+            members.append(member)
+        if not member or len(members) != 3:
+            await publish(subject, data, **options)
+
+    bus.publish = lose_the_third  # type: ignore[method-assign]
+    one = events(5, "a")
+    assert recorder.insert_events(one) == [1, 2, 3, 4, 5]
+    assert members == list("12345") * 2
+    assert recorder.select_events("a") == one
+
+
+@pytest.fixture
+def own_facade(fresh_nats: NatsServer) -> Iterator[Facade]:
+    facade = Facade(fresh_nats.url)
+    yield facade
+    facade.close()
+
+
+def test_kill_9_amid_inserts_tears_no_batch_and_loses_none(own_facade: Facade, fresh_nats: NatsServer) -> None:
+    bus = own_facade.bus
+    stream = own_facade.call(make_stream(bus, new_name("LOG"), "test.log.>"))
+    records = Records(bus, stream, PREFIX, PlainFormat())
+    own_facade.call(records.start())
+    recorder = JetStreamApplicationRecorder(own_facade, records)
+    done: list[int] = []
+
+    def insert(number: int) -> None:
+        recorder.insert_events(events(1 + number % 4, f"originator {number}"))
+        done.append(number)
+
+    with ThreadPoolExecutor(8) as threads:
+        inserting = [threads.submit(insert, number) for number in range(120)]
+        eventually(lambda: len(done) > 30, "some are stored")
+        fresh_nats.kill()
+        assert len(done) < 120
+        fresh_nats.start()
+        for each in inserting:
+            each.result()
+    for number in range(120):
+        expected = events(1 + number % 4, f"originator {number}")
+        assert recorder.select_events(f"originator {number}") == expected
+    assert recorder.max_notification_id() == sum(1 + number % 4 for number in range(120))

@@ -4,6 +4,7 @@ Everything here may happen twice: tasks carry an id by which JetStream drops the
 """
 
 import asyncio
+from collections.abc import Callable
 
 import msgspec
 import structlog
@@ -13,9 +14,8 @@ from magi.domain.ids import AggregateId, VoterId, task_id
 from magi.domain.messages import Submission, Task, encode
 from magi.domain.voting_request import Received, content_digest
 from magi.eventstore import subjects
-from magi.eventstore.bus import Bus, Rejected
+from magi.eventstore.bus import Bus, NoAck, Rejected
 from magi.eventstore.notices import Existing, Refusal
-from magi.eventstore.presence import now_ms
 
 log = structlog.get_logger(__name__)
 
@@ -23,9 +23,11 @@ log = structlog.get_logger(__name__)
 class Effects:
     """Carries decisions out on the bus."""
 
-    def __init__(self, bus: Bus, partitions: int) -> None:
+    def __init__(self, bus: Bus, partitions: int, now: Callable[[], int]) -> None:
+        """`now` gives the time in milliseconds since 1970."""
         self._bus = bus
         self._partitions = partitions
+        self._now = now
 
     async def dispatch(
         self, aggregate: AggregateId, received: Received, voters: tuple[str, ...], deadline: int
@@ -35,7 +37,7 @@ class Effects:
         A task that nobody took until the deadline is removed by the server, in whole seconds. A voter whose queue is
         full gets none: it will be missing.
         """
-        left = max(1, -(-(deadline - now_ms()) // 1000))
+        left = max(1, -(-(deadline - self._now()) // 1000))
         headers = {"Nats-TTL": f"{left}s"}
         content = received.content
 
@@ -62,8 +64,11 @@ class Effects:
         await self._bus.publish(reply, b"+ACK")
 
     async def wake_at(self, reply: str, deadline: int) -> None:
-        """Have the message come again at `deadline`, in milliseconds since 1970."""
-        delay = max(1, deadline - now_ms()) * 1_000_000
+        """Have the message come again at `deadline`, in milliseconds since 1970. Raises NoAck without a connection."""
+        if not self._bus.nc.is_connected:
+            # It would wait in a buffer, and the delay in it be counted from whenever the server gets it.
+            raise NoAck("not connected to NATS")
+        delay = max(1, deadline - self._now()) * 1_000_000
         await self._bus.publish(reply, b'-NAK {"delay":%d}' % delay)
 
     async def refuse_submission(self, submission: Submission, error: Refused) -> None:

@@ -16,6 +16,8 @@ class Item(Struct, frozen=True):
     sender: str
     """The initiator or the voter that its subject names: NATS lets nobody else publish there."""
     aggregate: AggregateId
+    partition: int
+    """The one that it came from. A ballot's sender may have chosen another one than its request's."""
     reply: str
     """Where the server wants its acknowledgement."""
     delivery: Delivery
@@ -34,7 +36,7 @@ class BadItem(Struct, frozen=True):
 
 def parse(msg: Msg) -> Item | BadItem:
     """Understand a message of the inbox. Never raises for what a sender can put into one."""
-    _, _, _, kind, sender = msg.subject.split(".")
+    _, _, partition, kind, sender = msg.subject.split(".")
     about = delivery(msg.reply)
     try:
         message = decode_inbox(msg.data)
@@ -44,10 +46,10 @@ def parse(msg: Msg) -> Item | BadItem:
         if kind != "submission" or message.initiator_id != sender:
             return BadItem(kind, sender, "invalid_message", "a submission of another initiator", msg.reply)
         aggregate = request_aggregate(InitiatorId(sender), RequestId(message.request_id))
-        return Item(message, sender, aggregate, msg.reply, about)
+        return Item(message, sender, aggregate, int(partition), msg.reply, about)
     task = message.task_id
     found = split_task_id(task)
     if kind != "ballot" or found is None or found[1] != sender:
         problem = f"task_id: {task[:200]!r} is no task of yours"
         return BadItem(kind, sender, "unknown_task", problem, msg.reply, task[:200])
-    return Item(message, sender, found[0], msg.reply, about)
+    return Item(message, sender, found[0], int(partition), msg.reply, about)

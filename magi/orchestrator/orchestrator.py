@@ -19,6 +19,7 @@ from magi.eventstore.consumers import ensure_task_consumer
 from magi.eventstore.directory import DirectoryView
 from magi.eventstore.log import JetStreamLog
 from magi.eventstore.presence import Instance, now_ms
+from magi.orchestrator.arrivals import Arrivals
 from magi.orchestrator.effects import Effects
 from magi.orchestrator.inbox import BadItem, Item, parse
 from magi.orchestrator.partitions import PART, Partitions
@@ -47,10 +48,12 @@ class Orchestrator:
         self._settings = settings
         self._log: JetStreamLog[RequestEvent] = JetStreamLog(bus, subjects.LOG, subjects.LOG_PREFIX, RequestEvent)
         self._directory = DirectoryView(bus, self._on_directory)
-        self._effects = Effects(bus, settings.partitions)
+        self._effects = Effects(bus, settings.partitions, now_ms)
+        self._arrivals = Arrivals()
         self._requests = Requests(
             self._log,
             self._effects,
+            self._arrivals,
             lambda load: self._directory.directory.snapshot(load, settings.panel_size, settings.default_group),
             now_ms,
             self._mine,
@@ -63,14 +66,21 @@ class Orchestrator:
             instance,
             self._receive,
             lambda: IN_HAND - len(self._in_hand),
-            self._requests.forget_others,
+            self._taken,
+            self._requests.tidy,
         )
         self._in_hand: set[int] = set()
         """Sequences of the messages that were taken and not yet handled: a redelivery of one is left alone."""
+        self._asking: set[asyncio.Task[None]] = set()
 
     @property
     def owned(self) -> frozenset[int]:
         return self._partitions.owned
+
+    @property
+    def open(self) -> int:
+        """How many requests are in memory."""
+        return self._requests.open
 
     @property
     def failed(self) -> asyncio.Future[None]:
@@ -81,10 +91,13 @@ class Orchestrator:
         """Begin to work. Raises BusError when NATS doesn't answer as it must."""
         await self._log.start()
         await self._directory.start()
+        self._bus.on_reconnected.append(self._on_reconnected)
         await self._partitions.start()
 
     async def stop(self) -> None:
         """Give the partitions back and finish what is in hand."""
+        if self._on_reconnected in self._bus.on_reconnected:
+            self._bus.on_reconnected.remove(self._on_reconnected)
         await self._partitions.stop()
         await self._requests.settle(SETTLE)
         await self._directory.stop()
@@ -97,6 +110,7 @@ class Orchestrator:
                 await self._effects.refuse_ballot(item.sender, item.task_id, item.code, item.problem)
             await self._effects.acknowledge(item.reply)
             return
+        self._arrivals.came(item.partition, item.delivery)
         if item.delivery.sequence in self._in_hand:
             return
         self._in_hand.add(item.delivery.sequence)
@@ -106,10 +120,19 @@ class Orchestrator:
         full = len(self._in_hand) >= IN_HAND // 2
         self._in_hand.discard(item.delivery.sequence)
         if full and len(self._in_hand) < IN_HAND // 2:
-            asyncio.get_running_loop().create_task(self._partitions.ask())
+            asking = asyncio.create_task(self._partitions.ask())
+            self._asking.add(asking)
+            asking.add_done_callback(self._asking.discard)
 
     def _mine(self, aggregate: AggregateId) -> bool:
         return partition_of(aggregate, self._settings.partitions) in self.owned
+
+    def _taken(self, partition: int) -> None:
+        self._arrivals.interrupted(partition, now_ms())
+
+    async def _on_reconnected(self) -> None:
+        for partition in self.owned:
+            self._arrivals.interrupted(partition, now_ms())
 
     async def _on_directory(self, event: DirectoryEvent) -> None:
         if not isinstance(event, VoterRegistered):

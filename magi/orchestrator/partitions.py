@@ -5,6 +5,7 @@ partition's consumer is pinned to one reader. While they disagree, the log's com
 """
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -25,6 +26,11 @@ PULL_EXPIRES = 1.0
 """Seconds a pull request waits. A third of the pin's time-out: an idle owner keeps its pin."""
 WANT = 256
 """Messages asked for at once a partition."""
+HEARING = 2 * HEARTBEAT
+"""Seconds after a reconnect in which nothing is taken or given: a restarted server has forgotten who is alive, and each
+would take everything until it has heard of the others."""
+TIDY_EVERY = 10
+"""Heartbeats."""
 
 
 class Partitions:
@@ -37,18 +43,22 @@ class Partitions:
         instance: Instance,
         on_message: Callable[[Msg], Awaitable[None]],
         room: Callable[[], int],
-        on_released: Callable[[], None],
+        on_taken: Callable[[int], None],
+        tidy: Callable[[], None],
     ) -> None:
-        """`room()` says how many more messages can be had; `on_released` is called after partitions were given away."""
+        """`room()` says how many more messages can be had. `on_taken` is called before a partition is read, `tidy` now
+        and then and after partitions were given away."""
         self._bus = bus
         self._partitions = partitions
         self._reader = DirectReader(bus, subjects.PRESENCE)
         self._presence = Presence(bus, instance)
         self._on_message = on_message
         self._room = room
-        self._on_released = on_released
+        self._on_taken = on_taken
+        self._tidy = tidy
         self._consumers: dict[int, PullConsumer] = {}
         self._task: asyncio.Task[None] | None = None
+        self._hearing_until = 0.0
 
     @property
     def owned(self) -> frozenset[int]:
@@ -62,28 +72,43 @@ class Partitions:
             await ensure_inbox_consumer(self._bus, partition)
         await self._presence.start()
         await self._balance()
+        self._bus.on_reconnected.append(self._on_reconnected)
         self._task = asyncio.create_task(self._keep_balance())
 
     async def stop(self) -> None:
         """Leave: others take the partitions at once."""
+        if self._on_reconnected in self._bus.on_reconnected:
+            self._bus.on_reconnected.remove(self._on_reconnected)
         if self._task:
             self._task.cancel()
+            await asyncio.wait([self._task])
         await self._presence.stop()
         for partition in self.owned:
             await self._release(partition)
+        self._tidy()
 
     async def ask(self) -> None:
         """There is room again."""
         for consumer in list(self._consumers.values()):
             await consumer.ask()
 
+    async def _on_reconnected(self) -> None:
+        self._hearing_until = asyncio.get_running_loop().time() + HEARING
+
     async def _keep_balance(self) -> None:
-        while True:
+        loop = asyncio.get_running_loop()
+        for beat in itertools.count(1):
             await asyncio.sleep(HEARTBEAT)
+            if beat % TIDY_EVERY == 0:
+                self._tidy()
+            if loop.time() < self._hearing_until:
+                continue
             try:
                 await self._balance()
             except BusError as error:
                 log.info("balance_waits", error=str(error))  # what we own we go on reading
+            except Exception:  # without this task partitions would stay with the dead for ever
+                log.exception("balance_failed")
 
     async def _balance(self) -> None:
         me = self._presence.instance.instance
@@ -99,7 +124,7 @@ class Partitions:
         if given or taken:
             log.info("partitions", owned=sorted(self.owned), orchestrators=len(owners and set(owners.values())))
         if given:
-            self._on_released()
+            self._tidy()
 
     async def _take(self, partition: int) -> None:
         consumer = PullConsumer(
@@ -113,10 +138,12 @@ class Partitions:
             room=self._room,
         )
         self._consumers[partition] = consumer
+        self._on_taken(partition)
         await consumer.start()
 
     async def _release(self, partition: int) -> None:
-        await self._consumers.pop(partition).stop()
+        await self._consumers[partition].stop()
+        del self._consumers[partition]
         try:
             await unpin(self._bus, partition)
         except BusError as error:

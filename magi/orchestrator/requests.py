@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 import structlog
 
-from magi.domain.errors import Refused
+from magi.domain.clock import milliseconds
+from magi.domain.errors import Refused, StrategyMissing
 from magi.domain.ids import AggregateId, VoterId
 from magi.domain.messages import ProgressBallot, ResultBallot, Submission
 from magi.domain.panel import Snapshot
@@ -32,6 +33,7 @@ from magi.domain.voting_request import (
 )
 from magi.eventstore.bus import BusError, Rejected
 from magi.eventstore.history import EMPTY, AppendConflict, EventStore, Head, StoreError
+from magi.orchestrator.arrivals import AT_MOST, Arrivals
 from magi.orchestrator.effects import Effects
 from magi.orchestrator.inbox import Item
 
@@ -39,6 +41,8 @@ log = structlog.get_logger(__name__)
 
 ATTEMPTS = 5
 """Decisions made anew after somebody else appended first: orchestrators meet only while a partition changes hands."""
+JITTER = 0.01
+"""Seconds between two of them, times their number, at most: so that two orchestrators don't go on meeting."""
 
 
 class _Request:
@@ -64,6 +68,7 @@ class Requests:
         self,
         store: EventStore[RequestEvent],
         effects: Effects,
+        arrivals: Arrivals,
         voters: Callable[[Counter[VoterId]], Snapshot],
         now: Callable[[], int],
         mine: Callable[[AggregateId], bool],
@@ -76,6 +81,7 @@ class Requests:
         """
         self._store = store
         self._effects = effects
+        self._arrivals = arrivals
         self._voters = voters
         self._now = now
         self._mine = mine
@@ -104,10 +110,13 @@ class Requests:
         if workers:
             await asyncio.wait(workers, timeout=timeout)
 
-    def forget_others(self) -> None:
-        """Drop idle requests that aren't ours any more: their new owner loads them."""
+    def tidy(self) -> None:
+        """Drop idle requests that aren't ours any more, and those whose deadline somebody else was woken for. Should
+        they be ours all the same, they are loaded."""
+        self._arrivals.tidy(self._now())
+        overdue = self._now() - 2 * AT_MOST
         for aggregate, request in list(self._requests.items()):
-            if request.worker is None and not self._mine(aggregate):
+            if request.worker is None and (not self._mine(aggregate) or request.state.deadline < overdue):
                 self._drop(aggregate, request)
 
     def _drop(self, aggregate: AggregateId, request: _Request) -> None:
@@ -140,20 +149,24 @@ class Requests:
     def _leave(self, request: _Request, item: Item, error: Exception) -> None:
         """What is stored is not known now. Nothing was acknowledged: the item comes again, to us or to another."""
         log.warning("item_left", request=item.aggregate, sequence=item.delivery.sequence, error=str(error))
+        self._arrivals.left(item.aggregate, self._now())
         self._count(request.state, -1)
         request.state, request.head, request.known = INITIAL, EMPTY, False
 
     async def _handle(self, request: _Request, item: Item) -> None:
-        if not request.known:
-            # A submission that was never delivered before begins a request, as good as always: then there is nothing
-            # to load, and if there is, the compare-and-swap finds out.
-            if not isinstance(item.message, Submission) or item.delivery.attempt > 1:
-                await self._load(item.aggregate, request)
-            request.known = True
-        if isinstance(item.message, Submission):
-            await self._submission(request, item, item.message)
-        else:
-            await self._ballot(request, item, item.message)
+        # A submission that was never delivered before begins a request, as good as always: then there is nothing to
+        # load, and if there is, the compare-and-swap finds out.
+        begins = isinstance(item.message, Submission) and item.delivery.attempt == 1
+        if not request.known and not begins:
+            await self._load(item.aggregate, request)
+        try:
+            if isinstance(item.message, Submission):
+                await self._submission(request, item, item.message)
+            else:
+                await self._ballot(request, item, item.message)
+        except StrategyMissing as error:  # nothing is wrong with the item: it comes again until it can be decided on
+            log.error("strategy_missing", request=item.aggregate, error=str(error))
+            self._arrivals.waits(item.aggregate, self._now())
 
     async def _submission(self, request: _Request, item: Item, submission: Submission) -> None:
         try:
@@ -161,6 +174,10 @@ class Requests:
                 request, item, lambda: Submit(submission, self._voters(self.load), self._now()), submission.trace
             )
         except Refused as error:
+            if not request.known:  # it may have been accepted before, when its voters were still active
+                await self._load(item.aggregate, request)
+                await self._submission(request, item, submission)
+                return
             log.info("submission_refused", request=item.aggregate, code=error.code)
             await self._effects.refuse_submission(submission, error)
             await self._effects.acknowledge(item.reply)
@@ -171,6 +188,10 @@ class Requests:
             await self._effects.acknowledge(item.reply)
             return
         if not new:  # it comes again: at its deadline, or because its last owner died over it
+            wait = self._ballots_to_come(request, item, received)
+            if wait:
+                await self._effects.wake_at(item.reply, self._now() + wait)
+                return
             await self._decide(request, item, lambda: Expire(self._now()))
         if request.state.verdict:
             await self._effects.acknowledge(item.reply)
@@ -181,6 +202,20 @@ class Requests:
             log.debug("request_dispatched", request=item.aggregate, panel=list(received.voters))
         request.timer = item.reply
         await self._effects.wake_at(item.reply, deadline)
+
+    def _ballots_to_come(self, request: _Request, item: Item, received: Received) -> int:
+        """Milliseconds to wait for ballots that may have been stored before the deadline, once it is over."""
+        now, deadline = self._now(), request.state.deadline
+        if now < deadline or not request.state.outstanding:
+            return 0
+        return self._arrivals.put_off(
+            item.partition,
+            item.aggregate,
+            pending=item.delivery.pending,
+            received=milliseconds(received.at),
+            deadline=deadline,
+            now=now,
+        )
 
     async def _ballot(self, request: _Request, item: Item, ballot: ProgressBallot | ResultBallot) -> None:
         voter = item.sender
@@ -214,7 +249,7 @@ class Requests:
                 log.info("append_conflict", request=item.aggregate, attempt=attempt)
                 if attempt == ATTEMPTS:
                     raise
-                await asyncio.sleep(random.uniform(0, 0.01) * attempt)  # noqa: S311 - jitter
+                await asyncio.sleep(random.uniform(0, JITTER) * attempt)  # noqa: S311 - jitter
                 await self._load(item.aggregate, request)
         raise AssertionError("unreachable")
 
@@ -223,7 +258,7 @@ class Requests:
             (recorded,) = await self._store.append(
                 item.aggregate, [event], request.head, cause=item.delivery.sequence, trace=trace
             )
-            request.head = recorded.head
+            request.head, request.known = recorded.head, True
             self._evolve(request, recorded.event)
 
     def _evolve(self, request: _Request, event: RequestEvent) -> None:
@@ -250,4 +285,4 @@ class Requests:
         for recorded in history:
             request.state = evolve(request.state, recorded.event)
         self._count(request.state, 1)
-        request.head = history[-1].head if history else EMPTY
+        request.head, request.known = history[-1].head if history else EMPTY, True

@@ -5,18 +5,24 @@ late or there twice.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import msgspec
 
 from magi.domain import voter as voters
-from magi.domain.ids import AggregateId, InitiatorId, RequestId, VoterId, request_aggregate, task_id
+from magi.domain.ids import AggregateId, InitiatorId, RequestId, VoterId, partition_of, request_aggregate, task_id
 from magi.domain.messages import ProgressBallot, ResultBallot, Submission, Task, Vote, decode_task, encode
-from magi.domain.voting_request import Adjudicated, Received, RequestEvent, VoterProgress, VoterResult
+from magi.domain.voting_request import (
+    Adjudicated,
+    Received,
+    RequestEvent,
+    VoterProgress,
+    VoterResult,
+)
 from magi.eventstore import subjects
-from magi.eventstore.bus import Bus
+from magi.eventstore.bus import Bus, BusError
 from magi.eventstore.consumers import ensure_task_consumer
 from magi.eventstore.declarations import Overrides, load_declarations
 from magi.eventstore.directory import DirectoryLog, change_voter, directory_log
@@ -26,8 +32,8 @@ from magi.eventstore.notices import Existing, Notice, Refusal, decode_notice
 from magi.eventstore.presence import now_ms
 from magi.eventstore.streams import apply
 from magi.orchestrator.orchestrator import Orchestrator, OrchestratorSettings
+from magi.voters.agent import Judge, VoterAgent
 from tests.eventstore.contract import check_chain
-from tests.proxy import Proxy
 from tests.servers import NatsServer
 from tests.waiting import until
 
@@ -98,6 +104,19 @@ class World:
     async def close(self) -> None:
         await self._stack.aclose()
 
+    @classmethod
+    @asynccontextmanager
+    async def over(cls, server: NatsServer, partitions: int = 4) -> "AsyncIterator[World]":
+        """One over `server`, which is empty; closed in the end."""
+        bus = await Bus.connect(server.url, name="test")
+        world = cls(server, bus, partitions)
+        await world.start()
+        try:
+            yield world
+        finally:
+            await world.close()
+            await bus.close()
+
     # --- Who takes part -----------------------------------------------------------------------------------------------
 
     async def register(self, voter: str, public_key: str = "") -> None:
@@ -118,12 +137,16 @@ class World:
         self._stack.push_async_callback(orchestrator.stop)
         return orchestrator
 
-    async def mortal(self) -> "Mortal":
-        """A started orchestrator that can die."""
-        mortal = Mortal(self)
-        await mortal.start()
-        self._stack.push_async_callback(mortal.bury)
-        return mortal
+    async def voter(self, voter: str, judge: Judge, **options: Any) -> VoterAgent:
+        """A started instance of a registered voter on a connection of its own; stopped at the end of the test."""
+        agent = VoterAgent(await self.connect(f"voter {voter}"), VoterId(voter), judge, **options)
+        await agent.start()
+        self._stack.push_async_callback(agent.stop)
+        return agent
+
+    def at_the_end(self, do: Callable[[], Awaitable[None]]) -> None:
+        """Have something done when the test is over."""
+        self._stack.push_async_callback(do)
 
     # --- Into the inbox -----------------------------------------------------------------------------------------------
 
@@ -139,6 +162,18 @@ class World:
             **fields,
         }
         return Submission(**given)
+
+    def partition_of(self, submission: Submission) -> int:
+        return partition_of(request_aggregate(INITIATOR, RequestId(submission.request_id)), self.partitions)
+
+    async def submit_patiently(self) -> Asked:
+        """Submit, again and again until it is known to be in the inbox: perhaps twice."""
+        submission = self.submission()
+        while True:
+            try:
+                return await self.submit(submission)
+            except BusError:
+                await asyncio.sleep(0.05)
 
     async def submit(self, submission: Submission | None = None, **fields: Any) -> Asked:
         """Put a submission into the inbox, as a gateway does."""
@@ -196,7 +231,8 @@ class World:
     async def until_decided(self, *requests: AggregateId, within: float = 10.0) -> None:
         async def decided() -> bool:
             for request in requests:
-                if not isinstance((await self.history(request) or [None])[-1], Adjudicated):
+                history = await self.history(request)
+                if not history or not isinstance(history[-1], Adjudicated):
                     return False
             return True
 
@@ -257,50 +293,3 @@ def check_history(history: Sequence[RequestEvent]) -> Adjudicated:
     assert (verdict.final_vote, verdict.outcome_reason) == (outcome.final_vote, outcome.reason)
     assert verdict.details == {voter: cast.get(voter, "missing") for voter in received.voters}
     return verdict
-
-
-class _Line(Proxy):
-    """A connection that can be dead for a while."""
-
-    dead = False
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self.dead:
-            writer.transport.abort()
-        else:
-            await super()._serve(reader, writer)
-
-
-class Mortal:
-    """An orchestrator whose connection to NATS can be ended: to everybody else it is dead then.
-
-    To itself it isn't: once revived it goes on with what it remembers, as one that was stopped by SIGSTOP or cut off
-    from the network would.
-    """
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._line = _Line(world.server.port)
-        self.orchestrator: Orchestrator
-        self.bus: Bus
-
-    async def start(self) -> None:
-        await self._line.__aenter__()
-        self.bus = await Bus.connect(self._line.url, name="mortal")
-        self.orchestrator = Orchestrator(self.bus, OrchestratorSettings(self._world.partitions))
-        await self.orchestrator.start()
-
-    def die(self) -> None:
-        """Nothing comes from it any more, and nothing reaches it."""
-        self._line.dead = True
-        self._line.cut()
-
-    def revive(self) -> None:
-        """Its next try to connect is a success."""
-        self._line.dead = False
-
-    async def bury(self) -> None:
-        """End what is left of it, without a word to the others."""
-        self.die()
-        await self.bus.close()
-        await self._line.__aexit__(None, None, None)

@@ -1,0 +1,77 @@
+"""Whether every ballot that was in the inbox at a deadline has been handled: before that, nobody is missing. Pure.
+
+A ballot that was stored in time counts even if it is decided on later. But what is delivered again, as a submission at
+its deadline, comes before what was never delivered; and what an orchestrator had when it died, when its connection
+broke, or when the log failed it, comes again only after the consumer's ack_wait.
+"""
+
+from collections import defaultdict
+
+from msgspec import Struct
+
+from magi.domain.ids import AggregateId
+from magi.eventstore.consumers import ACK_WAIT
+from magi.eventstore.pull import Delivery
+
+LOOK_AGAIN = 100
+"""Milliseconds until the next look whether the ballots before a deadline have come."""
+AT_MOST = 30_000
+"""Milliseconds that ballots are waited for: the server's count of what waits is all we go by, and neither a wrong one
+nor a ballot that fails each time it comes may keep a request open for ever."""
+_MARGIN = 500
+"""Milliseconds: the server looks for overdue messages in steps."""
+
+
+class _Left(Struct, frozen=True):
+    first: int
+    last: int
+
+
+class Arrivals:
+    """What has come from each partition. Times are milliseconds since 1970."""
+
+    def __init__(self) -> None:
+        self._since: defaultdict[int, int] = defaultdict(int)
+        self._newest: defaultdict[int, int] = defaultdict(int)
+        self._left: dict[AggregateId, _Left] = {}
+
+    def came(self, partition: int, delivery: Delivery) -> None:
+        """A message came. Those that were never delivered before come in the order in which they were stored."""
+        if delivery.attempt == 1:
+            self._newest[partition] = delivery.stored_ms
+
+    def interrupted(self, partition: int, now: int) -> None:
+        """Somebody else read the partition until now, or something may have been lost on the way to us."""
+        self._since[partition] = now
+
+    def left(self, aggregate: AggregateId, now: int) -> None:
+        """A message about a request could not be handled, and will come again."""
+        before = self._left.get(aggregate)
+        self._left[aggregate] = _Left(before.first if before else now, now)
+
+    def waits(self, aggregate: AggregateId, now: int) -> None:
+        """As `left`, for however long it takes."""
+        self._left[aggregate] = _Left(now, now)
+
+    def tidy(self, now: int) -> None:
+        """Forget what came again long ago."""
+        for aggregate, left in list(self._left.items()):
+            if left.last < now - AT_MOST:
+                del self._left[aggregate]
+
+    def put_off(
+        self, partition: int, aggregate: AggregateId, *, pending: int, received: int, deadline: int, now: int
+    ) -> int:
+        """Milliseconds to wait with a deadline that is over: 0 when every ballot before it was handled.
+
+        `pending` is how many messages the server had for us when it woke us, `received` when the request was received.
+        """
+        since = self._since[partition]
+        left = self._left.get(aggregate, _Left(0, 0))
+        if now >= max(deadline, since, left.first) + AT_MOST:
+            return 0
+        lost = max(left.last, since if received < since else 0)
+        come_again = lost + int(ACK_WAIT * 1000) + _MARGIN
+        if now < come_again:
+            return come_again - now
+        return LOOK_AGAIN if pending and self._newest[partition] < deadline else 0

@@ -1,0 +1,107 @@
+"""Requests whose log fails and whose orchestrators die: what was in time counts, nobody is forgotten, nothing waits."""
+
+from typing import Any
+
+from magi.domain.clock import milliseconds
+from magi.domain.ids import VoterId, task_id
+from magi.domain.messages import ResultBallot, Submission, Vote
+from magi.domain.voting_request import Adjudicated
+from tests.orchestrator.queue import Owner, Queue, ShakyStore, aggregate_of
+from tests.orchestrator.world import check_history
+
+
+class Story:
+    """One request, and what befalls it."""
+
+    def __init__(self, timeout: int = 3000) -> None:
+        self.queue = Queue()
+        self.store = ShakyStore()
+        fields: dict[str, Any] = {"user_query": "?", "agent_answer": "!", "voter_list": ("a", "b")}
+        submission = Submission(initiator_id="agent", request_id="1", timeout_ms=timeout, **fields)
+        self.aggregate = aggregate_of("agent", submission)
+        self.owner = Owner(self.store, self.queue)
+        self.deadline = self.queue.now + timeout
+        self.queue.put("agent", submission)
+
+    def vote(self, voter: str, vote: Vote = "pass") -> None:
+        self.queue.put(voter, ResultBallot(task_id=task_id(self.aggregate, VoterId(voter)), vote=vote))
+
+    async def deliver(self) -> None:
+        """All that is due now is delivered and handled."""
+        while due := self.queue.due():
+            self.owner.take(self.queue.deliver(due[0]))
+            await self.owner.requests.settle(5)
+
+    async def until_over(self) -> Adjudicated:
+        for _ in range(600):
+            await self.deliver()
+            if not self.queue.waiting:
+                break
+            self.queue.now += 100
+        assert not self.queue.waiting
+        assert self.owner.requests.open == 0
+        return check_history([recorded.event for recorded in await self.store.load(self.aggregate)])
+
+
+async def test_a_vote_that_the_log_failed_is_waited_for_at_the_deadline() -> None:
+    story = Story()
+    await story.deliver()
+    story.queue.now = story.deadline - 100
+    story.store.failures.append("lost")
+    story.vote("a")
+    story.vote("b")
+    verdict = await story.until_over()
+    assert (verdict.decided_by, verdict.tally["pass"]) == ("votes", 2)
+
+
+async def test_a_vote_that_a_dead_orchestrator_had_is_waited_for_at_the_deadline() -> None:
+    story = Story()
+    await story.deliver()
+    story.queue.now = story.deadline - 100
+    story.vote("a")
+    story.vote("b")
+    for waiting in story.queue.due():
+        story.queue.deliver(waiting)  # to one that dies over it
+    story.owner = Owner(story.store, story.queue)
+    verdict = await story.until_over()
+    assert (verdict.decided_by, verdict.tally["pass"]) == ("votes", 2)
+
+
+async def test_votes_that_nobody_read_before_the_deadline_count() -> None:
+    story = Story()
+    await story.deliver()
+    story.vote("a")
+    story.vote("b")
+    story.queue.now = story.deadline + 1
+    verdict = await story.until_over()
+    assert (verdict.decided_by, verdict.tally["pass"]) == ("votes", 2)
+
+
+async def test_who_dies_before_the_tasks_are_out_leaves_them_to_the_next() -> None:
+    story = Story(timeout=30_000)
+    story.queue.broken = 1
+    await story.deliver()
+    assert len(story.queue.tasks) < 2
+    story.owner = Owner(story.store, story.queue)
+    await story.until_over()
+    assert len(story.queue.tasks) == 2
+
+
+async def test_a_deadline_is_on_time_when_nothing_went_wrong() -> None:
+    story = Story()
+    await story.deliver()
+    story.vote("a")
+    verdict = await story.until_over()
+    assert (verdict.decided_by, milliseconds(verdict.at)) == ("deadline", story.deadline)
+
+
+async def test_a_verdict_comes_with_the_last_vote_even_when_its_orchestrator_died_in_between() -> None:
+    story = Story()
+    await story.deliver()
+    story.store.failures.extend(["", "", "lost"])
+    story.vote("a")
+    story.vote("b")
+    begun = story.queue.now
+    verdict = await story.until_over()
+    assert verdict.decided_by == "votes"
+    assert milliseconds(verdict.at) - begun <= 5000

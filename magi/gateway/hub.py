@@ -52,6 +52,10 @@ class Hub:
     async def start(self) -> None:
         self._bus.on_reconnected.append(self._on_reconnected)
 
+    async def stop(self) -> None:
+        if self._on_reconnected in self._bus.on_reconnected:
+            self._bus.on_reconnected.remove(self._on_reconnected)
+
     def listeners(self) -> list[Listener]:
         """Every session that has joined."""
         return [listener for group in self._listeners.values() for listener in group]
@@ -59,13 +63,19 @@ class Hub:
     async def join(self, initiator: InitiatorId, listener: Listener) -> None:
         """Bring `listener` the Initiator's notices, and the events of what it watches. Raises BusError."""
         self._listeners[initiator].add(listener)
-        if initiator not in self._subscriptions:
-            # Noted before it is awaited, so that two sessions that join at once make one subscription.
-            made = self._subscriptions[initiator] = []
-            made.append(await self._bus.subscribe(subjects.live(initiator), self._on_live))
-            made.append(
-                await self._bus.subscribe(subjects.notice_initiator(initiator), self._notice_handler(initiator))
-            )
+        if initiator in self._subscriptions:
+            return
+        # Noted before it is awaited, so that two sessions that join at once make one subscription.
+        made = self._subscriptions[initiator] = []
+        try:
+            for subject, handler in (
+                (subjects.live(initiator), self._on_live),
+                (subjects.notice_initiator(initiator), self._notice_handler(initiator)),
+            ):
+                made.append(await self._bus.subscribe(subject, handler))
+        except BaseException:
+            await self.leave(initiator, listener)  # or whoever comes next would take the subscription for made
+            raise
 
     async def leave(self, initiator: InitiatorId, listener: Listener) -> None:
         self._listeners[initiator].discard(listener)

@@ -22,7 +22,7 @@ class Outbound:
     """The queue and the writer of one connection. `stuck_since` is when the frame being written was begun."""
 
     def __init__(self, connection: ServerConnection, limit: int) -> None:
-        """`limit` bounds the bytes that wait, without the frame being written."""
+        """`limit` bounds the bytes that wait: of more than one frame, so that any single answer can be had."""
         self._connection = connection
         self._limit = limit
         self._queue: deque[bytes] = deque()
@@ -44,11 +44,11 @@ class Outbound:
         """Queue a text frame. Cuts the client off when too much waits already."""
         if self._closing:
             return
-        self._queue.append(frame)
-        self._bytes += len(frame)
-        if self._bytes > self._limit:
+        if self._queue and self._bytes + len(frame) > self._limit:
             self.cut_off()
             return
+        self._queue.append(frame)
+        self._bytes += len(frame)
         if self._bytes > self._limit // 2:
             self._room.clear()
         self._wake.set()
@@ -77,6 +77,7 @@ class Outbound:
 
     def abort(self) -> None:
         """End the connection at once."""
+        self._closing = self._closing or (1006, "")
         self._writer.cancel()
         self._room.set()
         self._connection.transport.abort()
@@ -104,6 +105,8 @@ class Outbound:
         except ConnectionClosed:
             self._closing = self._closing or (1006, "")
             self._room.set()
+        finally:
+            self.stuck_since = None
 
     async def _say_goodbye(self, code: int, reason: str) -> None:
         try:

@@ -2,6 +2,7 @@
 
 import asyncio
 import http
+import weakref
 from typing import Any
 
 import structlog
@@ -26,7 +27,8 @@ log = structlog.get_logger(__name__)
 SUBPROTOCOL = Subprotocol("magi.v1")
 INITIATOR_PATHS = frozenset({"/", "/v1/initiator"})
 SHUTTING_DOWN = 1012
-_SWEEP = 1.0
+_SWEEPS = 10
+"""How often a connection is looked at within `stuck_seconds`."""
 _PING = 20.0
 
 
@@ -49,6 +51,8 @@ class Gateway:
             bus, self._log, self._directory, self._hub, partitions, panel_size, default_group, settings.limits
         )
         self._sessions: set[Session] = set()
+        self._connections: weakref.WeakSet[ServerConnection] = weakref.WeakSet()
+        """Every connection, also those that have not said yet what they want."""
         self._server: Server | None = None
         self._sweeper: asyncio.Task[None] | None = None
         self._stopping = False
@@ -89,6 +93,7 @@ class Gateway:
                 ping_timeout=_PING,
                 close_timeout=1,
                 server_header=None,
+                create_connection=self._connect,  # type: ignore[arg-type]  # it is only ever called
             )
         except OSError as error:
             raise CannotListen(f"can't listen on {self._settings.host}:{self._settings.port}: {error}") from error
@@ -106,12 +111,20 @@ class Gateway:
             waits = [asyncio.create_task(session.outbound.finished()) for session in self._sessions]
             await asyncio.wait(waits, timeout=self._settings.grace_seconds)
         for session in list(self._sessions):
-            session.outbound.abort()
+            session.abort()
+        for connection in list(self._connections):  # who never finished the handshake, too
+            connection.transport.abort()
         if self._server:
             await self._server.wait_closed()
         if self._sweeper:
             self._sweeper.cancel()
+        await self._hub.stop()
         await self._directory.stop()
+
+    def _connect(self, *args: Any, **kwargs: Any) -> ServerConnection:
+        connection = ServerConnection(*args, **kwargs)
+        self._connections.add(connection)
+        return connection
 
     def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
         """Answer what is no handshake of an Initiator, and whoever shows a bad token."""
@@ -143,17 +156,21 @@ class Gateway:
         self._sessions.add(session)
         try:
             session.check_token()  # revoked between the handshake and now
+            if self._stopping:
+                session.outbound.close(SHUTTING_DOWN, "shutting down")
             await session.run()
         finally:
             self._sessions.discard(session)
 
     async def _sweep(self) -> None:
-        """Cut off clients that take nothing off their connection: the check costs one pass a second, not a timer a
+        """Cut off clients that take nothing off their connection: the check costs one pass in a while, not a timer a
         frame."""
         loop = asyncio.get_running_loop()
+        stuck = self._settings.limits.stuck_seconds
+        interval = stuck / _SWEEPS
         while True:
-            await asyncio.sleep(_SWEEP)
-            oldest = loop.time() - self._settings.limits.stuck_seconds + _SWEEP
+            await asyncio.sleep(interval)
+            oldest = loop.time() - stuck + interval
             for session in list(self._sessions):
                 since = session.outbound.stuck_since
                 if since is not None and since < oldest:

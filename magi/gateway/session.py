@@ -1,7 +1,6 @@
-"""One Initiator's connection: authenticates, answers each message, and tells the events of its requests."""
+"""One Initiator's connection: lets it in, and answers each of its messages."""
 
 import asyncio
-import uuid
 from collections.abc import Coroutine
 from typing import Any
 
@@ -11,20 +10,19 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from magi.domain.directory import Principal
-from magi.domain.errors import Refused, RequestConflict, UnknownRequest
-from magi.domain.ids import AggregateId, RequestId, request_aggregate
+from magi.domain.errors import Refused, RequestConflict
+from magi.domain.ids import RequestId
 from magi.domain.messages import Submission, encode
 from magi.domain.panel import choose_panel
 from magi.domain.strategies import choose
 from magi.domain.tokens import is_token, token_hash
-from magi.domain.voting_request import Adjudicated, Received, RequestEvent, content_digest
+from magi.domain.voting_request import RequestEvent, content_digest
 from magi.eventstore import subjects
 from magi.eventstore.bus import Bus, BusError, Rejected
 from magi.eventstore.directory import DirectoryView
-from magi.eventstore.history import StoreError
 from magi.eventstore.log import JetStreamLog
-from magi.eventstore.notices import Existing, Notice
-from magi.gateway import wire
+from magi.gateway import errors, wire
+from magi.gateway.following import TRY_AGAIN_LATER, Following
 from magi.gateway.hub import Hub
 from magi.gateway.outbound import Outbound
 from magi.gateway.rate import Bucket
@@ -33,8 +31,7 @@ from magi.gateway.tracker import Tracker
 
 log = structlog.get_logger(__name__)
 
-RATE, AUTHENTICATION_TIMEOUT, TOO_MANY_ERRORS, TOKEN_REVOKED, BINARY = 4003, 4502, 4505, 4507, 1003
-RETRY_AFTER_MS = 1000
+RATE, AUTHENTICATION_TIMEOUT, TOO_MANY_ERRORS, TOKEN_REVOKED, BINARY, INTERNAL = 4003, 4502, 4505, 4507, 1003, 1011
 
 
 class Services(Struct, frozen=True):
@@ -66,8 +63,9 @@ class Session:
         self._limits = services.limits
         self.principal = principal
         self.outbound = Outbound(connection, services.limits.outbound_bytes)
-        self._trackers: dict[AggregateId, Tracker] = {}
+        self._following: Following | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._serving = asyncio.current_task()
         self._errors = 0
         self._bucket = Bucket(services.limits.messages_per_second, services.limits.burst)
 
@@ -75,13 +73,13 @@ class Session:
         """Serve the connection until it ends."""
         try:
             if self.principal:
-                await self._services.hub.join(self.principal.initiator_id, self)
+                self._following = await self._follow(self.principal)
             await self._serve()
         except ConnectionClosed:
             pass
         except BusError as error:
             log.warning("session_failed", error=str(error))
-            self.outbound.close(1013, "try again later")
+            self.outbound.close(TRY_AGAIN_LATER, "try again later")
         finally:
             await self._end()
 
@@ -90,71 +88,79 @@ class Session:
         if self.principal and not self._services.directory.directory.is_valid(self.principal):
             self.outbound.close(TOKEN_REVOKED, "token revoked")
 
+    def abort(self) -> None:
+        """End the connection and the session at once, whatever it waits for."""
+        self.outbound.abort()
+        if self._serving:
+            self._serving.cancel()
+
     async def _serve(self) -> None:
         if self.principal is None:
             try:
                 async with asyncio.timeout(self._limits.authentication_seconds):
                     while self.principal is None and not self.outbound.closing:
-                        await self._frame(await self._connection.recv())
+                        await self._next()
             except TimeoutError:
                 self.outbound.close(AUTHENTICATION_TIMEOUT, "authentication timeout")
-                return
-        async for frame in self._connection:
-            await self._frame(frame)
-            if self.outbound.closing:
-                return
+        while not self.outbound.closing:
+            await self._next()
+
+    async def _next(self) -> None:
+        await self.outbound.room()  # who doesn't take the answers is asked no further questions
+        await self._frame(await self._connection.recv())
 
     async def _end(self) -> None:
-        for tracker in self._trackers.values():
-            self._services.hub.unwatch(tracker.aggregate, self)
         for task in self._tasks:
             task.cancel()
-        if self.principal:
-            await self._services.hub.leave(self.principal.initiator_id, self)
+        if self._following:
+            await self._following.stop()
         self.outbound.close(1000, "")
         await self.outbound.finished()
+
+    async def _follow(self, principal: Principal) -> Following:
+        services = self._services
+        following = Following(
+            principal.initiator_id, services.log, services.hub, self.outbound, self._refuse, self._spawn
+        )
+        await following.start()
+        return following
 
     # --- Messages ----------------------------------------------------------------------------------------------------
 
     async def _frame(self, frame: str | bytes) -> None:
+        if self.outbound.closing:
+            return  # it came while we waited for the next one
         if isinstance(frame, bytes):
             self.outbound.close(BINARY, "text frames only")
             return
+        incoming = wire.decode(frame, self._limits)
         wait = self._bucket.take()
         if wait:
-            limited = wire.RateLimited(f"more than {self._limits.messages_per_second} messages a second", wait)
-            self._refuse(limited, None, close=RATE)
-            return
-        incoming = wire.decode(frame, self._limits)
-        if incoming.error or incoming.message is None:
-            self._refuse(incoming.error or wire.InvalidJson("empty"), incoming.request_id)
+            limited = errors.RateLimited(f"more than {self._limits.messages_per_second} messages a second", wait)
+            self._refuse(limited, incoming.request_id, RATE)
             return
         try:
+            if incoming.error:
+                raise incoming.error
+            assert incoming.message is not None
             await self._dispatch(incoming.message)
             self._errors = 0
-        except Refused as refused:
-            self._refuse(refused, incoming.request_id)
-        except (BusError, StoreError, Rejected) as error:
-            log.warning("unavailable", error=str(error))
-            self._refuse(wire.Unavailable("the log can't be reached", RETRY_AFTER_MS), incoming.request_id)
         except ConnectionClosed:
             raise
-        except Exception:
-            trace = uuid.uuid4().hex
-            log.exception("internal_error", trace_id=trace)
-            self.outbound.send(wire.internal_error(trace, incoming.request_id))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it has an answer, and the connection lives on
+            self._refuse(errors.of(error), incoming.request_id)
 
     async def _dispatch(self, message: wire.ClientMessage) -> None:
         if isinstance(message, wire.Authenticate):
             await self._authenticate(message)
             return
-        if self.principal is None:
-            raise wire.Unauthorized("authenticate first")
+        if self._following is None:
+            raise errors.Unauthorized("authenticate first")
         match message:
             case wire.Request():
-                await self._request(message, self.principal)
+                await self._request(message, self._following)
             case wire.Resume():
-                await self._resume(message, self.principal)
+                await self._following.resume(RequestId(message.request_id), message.after_seq)
             case wire.GetVoters():
                 self.outbound.send(wire.voters(self._services.directory.directory))
             case wire.Ping():
@@ -163,30 +169,34 @@ class Session:
     async def _authenticate(self, message: wire.Authenticate) -> None:
         found = authenticate(self._services, message.token)
         if found is None or (self.principal and found.initiator_id != self.principal.initiator_id):
-            raise wire.Unauthorized("token: unknown, expired or revoked")
-        if self.principal is None:
-            await self._services.hub.join(found.initiator_id, self)
+            raise errors.Unauthorized("token: unknown, expired or revoked")
+        if self._following is None:
+            self._following = await self._follow(found)
         self.principal = found
         self.outbound.send(wire.authenticated(found.initiator_id))
 
-    async def _request(self, request: wire.Request, principal: Principal) -> None:
-        aggregate = request_aggregate(principal.initiator_id, RequestId(request.request_id))
-        submission = wire.submission(request, principal.initiator_id)
+    async def _request(self, request: wire.Request, following: Following) -> None:
+        request_id = RequestId(request.request_id)
+        submission = wire.submission(request, following.initiator)
         digest = content_digest(submission)
-        known = self._trackers.get(aggregate)
-        if known and known.digest and known.digest != digest:
+        known = following.find(request_id)
+        if known and (known.content or known.asked) not in (digest, ""):
             raise RequestConflict("request_id: taken by a request with other content")
-        if known is None and self._open() >= self._limits.open_requests:
-            raise wire.RateLimited(f"{self._limits.open_requests} requests are open", RETRY_AFTER_MS)
+        if known and known.content:
+            await following.repeat(request_id, digest)
+            return
+        if known is None and len(following) >= self._limits.open_requests:
+            raise errors.RateLimited(f"{self._limits.open_requests} requests are open")
         try:
             self._check(submission)
         except Refused:
             # Today it would be refused. It may have been submitted before, when it was not.
-            if not await self._is_stored(aggregate, digest):
+            if not await following.repeat(request_id, digest):
                 raise
-        tracker = self._track(aggregate, RequestId(request.request_id))
-        tracker.digest = digest
-        self._spawn(self._submit(tracker, submission))
+            return
+        tracker = following.follow(request_id)
+        tracker.asked = digest
+        self._spawn(self._submit(following, tracker, submission))
 
     def _check(self, submission: Submission) -> None:
         """Refuse now what the orchestrator would refuse. It decides again: its directory is the one that counts."""
@@ -194,145 +204,19 @@ class Session:
         snapshot = directory.snapshot({}, self._services.panel_size, self._services.default_group)
         choose(submission.strategy, choose_panel(submission.voter_list, snapshot))
 
-    async def _is_stored(self, aggregate: AggregateId, digest: str) -> bool:
-        history = await self._services.log.load(aggregate)
-        if not history:
-            return False
-        first = history[0].event
-        if not isinstance(first, Received) or first.digest != digest:
-            raise RequestConflict("request_id: taken by a request with other content")
-        return True
-
-    async def _submit(self, tracker: Tracker, submission: Submission) -> None:
-        principal = self.principal
-        if principal is None:
-            return
-        subject = subjects.submission(tracker.aggregate, principal.initiator_id, self._services.partitions)
+    async def _submit(self, following: Following, tracker: Tracker, submission: Submission) -> None:
+        digest = tracker.asked
+        subject = subjects.submission(tracker.aggregate, following.initiator, self._services.partitions)
         try:
             await self._services.bus.store(subject, encode(submission))
         except (BusError, Rejected) as error:
             # It may be stored all the same. The client sends it again, and nothing is voted twice.
-            log.warning("submission_not_stored", error=str(error))
-            if tracker.digest:
-                self._untrack(tracker)
-            self._refuse(wire.Unavailable("the inbox can't be reached", RETRY_AFTER_MS), tracker.request_id)
+            if tracker.asked == digest:
+                following.refuse(tracker, errors.of(error))
         else:
-            log.info("submitted", initiator=principal.initiator_id, request=tracker.aggregate)
-
-    async def _resume(self, message: wire.Resume, principal: Principal) -> None:
-        request_id = RequestId(message.request_id)
-        aggregate = request_aggregate(principal.initiator_id, request_id)
-        tracker = self._track(aggregate, request_id)
-        before = tracker.position
-        tracker.rewind(message.after_seq)
-        last = 0
-        try:
-            last = await self._replay(tracker)
-        finally:
-            tracker.loading = False
-            if not last and not tracker.digest:
-                self._untrack(tracker)
-        if not last:
-            tracker.position = before  # its submission may be on the way: its events are told from the first
-            if tracker.behind:
-                self._load(tracker)
-            raise UnknownRequest("request_id: nothing is stored under it")
-        self.outbound.send(wire.resumed(request_id, last))
-        if tracker.final:
-            self._untrack(tracker)
-        elif tracker.behind:
-            self._load(tracker)
-
-    def _open(self) -> int:
-        return sum(1 for tracker in self._trackers.values() if not tracker.final)
-
-    # --- Events ------------------------------------------------------------------------------------------------------
-
-    def on_event(self, aggregate: AggregateId, event: RequestEvent) -> None:
-        """See `Listener`."""
-        tracker = self._trackers.get(aggregate)
-        if tracker is None:
-            return
-        if tracker.live(event.originator_version):
-            self._tell(tracker, event)
-            if tracker.final:
-                self._untrack(tracker)
-        elif tracker.behind:
-            self._load(tracker)
-
-    def on_notice(self, notice: Notice) -> None:
-        """See `Listener`. A notice is for whoever sent a submission of this digest and waits for its first event."""
-        if notice.request_id is None or self.principal is None:
-            return
-        aggregate = request_aggregate(self.principal.initiator_id, RequestId(notice.request_id))
-        tracker = self._trackers.get(aggregate)
-        if tracker is None or tracker.digest != notice.digest:
-            return
-        if isinstance(notice, Existing):
-            tracker.rewind(0)
-            tracker.loading = False
-            self._load(tracker)
-            return
-        if not tracker.position:
-            self._untrack(tracker)
-        tracker.digest = ""
-        self._refuse(_Refusal(notice.code, notice.message), notice.request_id)
-
-    def on_gap(self) -> None:
-        """See `Listener`."""
-        for tracker in self._trackers.values():
-            if not tracker.loading:
-                self._load(tracker)
-
-    def _tell(self, tracker: Tracker, event: RequestEvent) -> None:
-        self.outbound.send(wire.event(tracker.request_id, event))
-        tracker.sent(event.originator_version, final=isinstance(event, Adjudicated))
-
-    def _load(self, tracker: Tracker) -> None:
-        tracker.loading = True
-        self._spawn(self._catch_up(tracker))
-
-    async def _catch_up(self, tracker: Tracker) -> None:
-        try:
-            await self._replay(tracker)
-        except StoreError as error:
-            # What was missed can't be told now: the client resumes when it can be.
-            log.warning("catch_up_failed", request=tracker.aggregate, error=str(error))
-            self.outbound.close(1013, "try again later")
-            return
-        finally:
-            tracker.loading = False
-        if tracker.final:
-            self._untrack(tracker)
-        elif tracker.behind:
-            self._load(tracker)
-
-    async def _replay(self, tracker: Tracker) -> int:
-        """Send the stored events behind the tracker's position; return the last `seq` stored, 0 when nothing is."""
-        history = await self._services.log.load(tracker.aggregate)
-        for recorded in history:
-            if recorded.head.version > tracker.position:
-                await self.outbound.room()
-                self._tell(tracker, recorded.event)
-        if not history:
-            return 0
-        last = history[-1]
-        tracker.position = last.head.version
-        tracker.final = isinstance(last.event, Adjudicated)
-        return last.head.version
+            log.info("submitted", initiator=following.initiator, request=tracker.aggregate)
 
     # --- Housekeeping ------------------------------------------------------------------------------------------------
-
-    def _track(self, aggregate: AggregateId, request_id: RequestId) -> Tracker:
-        tracker = self._trackers.get(aggregate)
-        if tracker is None:
-            tracker = self._trackers[aggregate] = Tracker(aggregate, request_id)
-            self._services.hub.watch(aggregate, self)
-        return tracker
-
-    def _untrack(self, tracker: Tracker) -> None:
-        self._trackers.pop(tracker.aggregate, None)
-        self._services.hub.unwatch(tracker.aggregate, self)
 
     def _refuse(self, refused: Refused, request_id: str | None, close: int = TOO_MANY_ERRORS) -> None:
         """Answer with an error; the tenth in a row ends the connection."""
@@ -345,12 +229,10 @@ class Session:
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._finished)
 
-
-class _Refusal(Refused):
-    """What the orchestrator refused, by its code."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code  # type: ignore[misc]
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("session_task_failed", exc_info=error)
+            self.outbound.close(INTERNAL, "internal error")  # nobody knows what the client wasn't told: it resumes

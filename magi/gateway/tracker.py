@@ -10,35 +10,79 @@ class Tracker(Struct, eq=False):
 
     aggregate: AggregateId
     request_id: RequestId
-    digest: str = ""
-    """Of the submission that this connection sent and that no event answered yet; else empty."""
+    asked: str = ""
+    """Digest of the submission that this connection sent and that nothing has answered yet; else empty."""
+    content: str = ""
+    """Digest of what is stored under the `request_id`; empty while that isn't known."""
+    resumed: bool = False
+    """Whether the client asked for the events by `resume`: then they are told, whatever their content."""
     position: int = 0
-    """The `seq` of the last event sent."""
+    """The `seq` of the last event told."""
     seen: int = 0
     """The highest `seq` known to exist."""
-    loading: bool = False
-    """Whether the log is being read: live events only say that there is more to read."""
+    doubt: bool = False
+    """Whether live events may have been missed, so that only the log can tell."""
     final: bool = False
     """Whether the last event was the verdict: nothing comes after it."""
+    reading: int = 0
+    """The reading of the log that is under way; 0: none, live events are told as they come."""
+    readings: int = 0
+    """How many were begun. They are numbered, so that one that was overtaken by a later one knows it."""
 
-    def rewind(self, after_seq: int) -> None:
-        """Begin anew behind `after_seq`, from the log."""
+    def read(self) -> int:
+        """The log is about to be read from the position on: returns the reading's number."""
+        self.doubt = False
+        self.readings += 1
+        self.reading = self.readings
+        return self.reading
+
+    def rewind(self, after_seq: int) -> int:
+        """The log is about to be read from behind `after_seq` on, whatever was told before: like `read`."""
         self.position = after_seq
         self.final = False
-        self.loading = True
+        return self.read()
+
+    def stop(self) -> None:
+        """Nothing more is to be told."""
+        self.readings += 1
+        self.reading = self.readings
+
+    def exists(self) -> None:
+        """There is at least the first event."""
+        self.seen = max(self.seen, 1)
+
+    def learn(self, content: str) -> bool:
+        """The digest of what is stored is known now: whether it is what this connection submitted, if it did.
+
+        Answers False once: the submission has its answer then.
+        """
+        self.content = content
+        asked, self.asked = self.asked, ""
+        return asked in ("", content)
 
     def live(self, seq: int) -> bool:
-        """An event came live: whether to send it now. When not, `behind` says whether the log must be read."""
+        """An event came live: whether to tell it now. When not, `behind` says whether the log must be read."""
         self.seen = max(self.seen, seq)
-        return not self.loading and seq == self.position + 1
+        return not self.reading and seq == self.position + 1
+
+    def stored(self, reading: int, seq: int) -> bool:
+        """A reading got to this event: whether to tell it."""
+        self.seen = max(self.seen, seq)
+        return reading == self.reading and seq == self.position + 1
+
+    def told(self, seq: int, *, final: bool) -> None:
+        """This event was sent to the client."""
+        self.position = seq
+        self.final = final
+
+    def done(self, reading: int) -> bool:
+        """A reading has ended: whether it was the one that counts, and live events are told again."""
+        if reading != self.reading:
+            return False
+        self.reading = 0
+        return True
 
     @property
     def behind(self) -> bool:
-        """Whether there are events that neither were sent nor are being read."""
-        return not self.loading and self.seen > self.position
-
-    def sent(self, seq: int, *, final: bool) -> None:
-        self.position = seq
-        self.seen = max(self.seen, seq)
-        self.final = final
-        self.digest = ""
+        """Whether the log must be read: there are, or may be, events that neither were told nor are being read."""
+        return not self.reading and (self.doubt or self.seen > self.position)

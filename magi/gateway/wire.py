@@ -11,44 +11,8 @@ from magi.domain.errors import InvalidMessage, Refused
 from magi.domain.ids import RequestId, check_request_id
 from magi.domain.messages import Submission
 from magi.domain.voting_request import Adjudicated, Received, RequestEvent, VoterProgress, VoterResult
+from magi.gateway.errors import Internal, InvalidJson, TooLarge, TryAgain, UnsupportedType
 from magi.gateway.settings import Limits
-
-# --- Errors of the gateway's own --------------------------------------------------------------------------------------
-
-
-class InvalidJson(Refused):
-    code = "invalid_json"
-
-
-class UnsupportedType(Refused):
-    code = "unsupported_type"
-
-
-class Unauthorized(Refused):
-    code = "unauthorized"
-
-
-class TooLarge(Refused):
-    code = "too_large"
-
-
-class TryAgain(Refused):
-    """Not now. `retry_after_ms` is a guess at when."""
-
-    retryable = True
-
-    def __init__(self, message: str, retry_after_ms: int) -> None:
-        super().__init__(message)
-        self.retry_after_ms = retry_after_ms
-
-
-class RateLimited(TryAgain):
-    code = "rate_limited"
-
-
-class Unavailable(TryAgain):
-    code = "unavailable"
-
 
 # --- From clients -----------------------------------------------------------------------------------------------------
 
@@ -66,7 +30,8 @@ class Request(Struct, frozen=True, tag="request"):
     decide: Literal["all", "early"] = "all"
     timeout_ms: int = 30_000
     metadata: dict[str, Any] = {}
-    traceparent: str = ""
+    traceparent: Any = ""
+    """W3C: whoever gets one that isn't valid goes on without."""
 
 
 class Resume(Struct, frozen=True, tag="resume"):
@@ -94,11 +59,10 @@ MAX_DEPTH = 32
 _decode_peek = msgspec.json.Decoder(_Peek).decode
 _decode_message = msgspec.json.Decoder(ClientMessage).decode
 _TYPES = frozenset({"authenticate", "request", "resume", "get_voters", "ping"})
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+_STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _BRACKET = re.compile(r"[\[\]{}]")
 _AT = re.compile(r"^(.*) - at `\$\.?(.*)`$")
 _MISSING = re.compile(r"missing required field `(\w+)`")
-_CONTROL = re.compile("[\x00-\x1f\x7f]")
 _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}\Z")
 
 
@@ -115,14 +79,7 @@ def decode(text: str, limits: Limits) -> Incoming:
     """Decode a frame. Never raises: what is wrong with it is in `error`."""
     request_id: RequestId | None = None
     try:
-        if text.count("[") + text.count("{") > MAX_DEPTH and _depth(text) > MAX_DEPTH:
-            raise InvalidJson(f"nested deeper than {MAX_DEPTH}")
-        try:
-            peek = _decode_peek(text)
-        except msgspec.ValidationError:
-            raise InvalidJson("expected an object") from None
-        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-            raise InvalidJson(f"not JSON: {error}") from None
+        peek = _peek(text)
         if isinstance(peek.request_id, str):
             try:
                 request_id = check_request_id(peek.request_id)
@@ -134,12 +91,30 @@ def decode(text: str, limits: Limits) -> Incoming:
             raise UnsupportedType(f"type: {_shown(peek.type)} is not supported")
         try:
             message = _decode_message(text)
-        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        except msgspec.ValidationError as error:
             raise InvalidMessage(_field_first(str(error))) from None
+        except msgspec.DecodeError as error:
+            raise InvalidJson(f"not JSON: {error}") from None
         _check(message, text, limits)
     except Refused as error:
         return Incoming(None, request_id, error)
     return Incoming(message, request_id)
+
+
+def _peek(text: str) -> _Peek:
+    """What a frame is about. Raises InvalidJson."""
+    try:
+        peek = _decode_peek(text)
+    except RecursionError:
+        raise InvalidJson(f"nested deeper than {MAX_DEPTH}") from None
+    except msgspec.ValidationError:
+        raise InvalidJson("expected an object") from None
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise InvalidJson(f"not JSON: {error}") from None
+    # Only now: in text that isn't JSON the search for strings would take quadratic time, minutes for a frame.
+    if text.count("[") + text.count("{") > MAX_DEPTH and _depth(text) > MAX_DEPTH:
+        raise InvalidJson(f"nested deeper than {MAX_DEPTH}")
+    return peek
 
 
 def _shown(text: str) -> str:
@@ -156,7 +131,7 @@ def _field_first(problem: str) -> str:
 
 
 def _depth(text: str) -> int:
-    """How deep arrays and objects are nested, strings left aside."""
+    """How deep arrays and objects are nested in valid JSON, strings left aside."""
     depth = deepest = 0
     for bracket in _BRACKET.findall(_STRING.sub("", text)):
         depth += 1 if bracket in "[{" else -1
@@ -180,8 +155,6 @@ def _check(message: ClientMessage, text: str, limits: Limits) -> None:
         raise InvalidMessage(f"timeout_ms: expected 100 to {limits.max_timeout_ms}, got {message.timeout_ms}")
     if len(msgspec.json.encode(message.metadata)) > limits.metadata_bytes:
         raise TooLarge(f"metadata: expected at most {limits.metadata_bytes} bytes")
-    if message.traceparent and not _TRACEPARENT.match(message.traceparent):
-        raise InvalidMessage("traceparent: expected a W3C traceparent of version 00")
 
 
 def _refuse_nul(value: Any, field: str) -> None:
@@ -200,6 +173,7 @@ def _refuse_nul(value: Any, field: str) -> None:
 
 def submission(request: Request, initiator: str) -> Submission:
     """The request as it goes into the inbox."""
+    trace = request.traceparent
     return Submission(
         initiator_id=initiator,
         request_id=request.request_id,
@@ -210,13 +184,15 @@ def submission(request: Request, initiator: str) -> Submission:
         decide=request.decide,
         timeout_ms=request.timeout_ms,
         metadata=request.metadata,
-        trace=request.traceparent,
+        trace=trace if isinstance(trace, str) and _TRACEPARENT.match(trace) else "",
     )
 
 
 # --- To clients -------------------------------------------------------------------------------------------------------
 
 _encode = msgspec.json.Encoder().encode
+_MESSAGE = 300
+"""The most characters of an error's message."""
 
 
 class _Acknowledged(Struct, frozen=True, tag="acknowledged"):
@@ -297,11 +273,11 @@ class Error(Struct, frozen=True, tag="error", omit_defaults=True):
 
 def error(refused: Refused, request_id: str | None) -> bytes:
     after = refused.retry_after_ms if isinstance(refused, TryAgain) else None
-    return _encode(Error(refused.code, refused.message, request_id, refused.retryable, after))
-
-
-def internal_error(trace_id: str, request_id: str | None) -> bytes:
-    return _encode(Error("internal", "something went wrong here", request_id, False, None, trace_id))
+    trace = refused.trace_id if isinstance(refused, Internal) else None
+    message = refused.message
+    if len(message) > _MESSAGE:  # it may quote what was sent
+        message = message[: _MESSAGE - 1] + "…"
+    return _encode(Error(refused.code, message, request_id, refused.retryable, after, trace))
 
 
 def authenticated(initiator: str) -> bytes:

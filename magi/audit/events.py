@@ -1,0 +1,43 @@
+"""Stored bytes to events, trusting nothing: what a tampered event holds must not stop the audit of the others."""
+
+import hashlib
+
+from magi.domain.clock import milliseconds
+from magi.domain.directory import DirectoryEvent
+from magi.domain.voting_request import Content, Received, RequestEvent
+from magi.eventstore.codec import Codec
+from magi.eventstore.history import CorruptHistory
+
+_requests: Codec[RequestEvent] = Codec(RequestEvent)
+_directory: Codec[DirectoryEvent] = Codec(DirectoryEvent)
+
+NO_CONTENT = Content("", "")
+"""Stands for what was submitted, which no decision rests on: states are kept without it."""
+
+
+def request_event(data: bytes) -> RequestEvent:
+    """Raises CorruptHistory when `data` is no event of a request, or one of its times is none."""
+    event = _requests.decode(data)
+    _check_time(event.at)
+    if isinstance(event, Received):
+        _check_time(event.deadline)
+    return event
+
+
+def directory_event(data: bytes) -> DirectoryEvent:
+    """Raises CorruptHistory when `data` is no event of the directory, or has no time."""
+    event = _directory.decode(data)
+    _check_time(event.at)
+    return event
+
+
+def _check_time(text: str) -> None:
+    try:
+        milliseconds(text)
+    except (ValueError, OverflowError) as error:
+        raise CorruptHistory(f"not a time: {error}") from error
+
+
+def digest(data: bytes) -> bytes:
+    """SHA-256 of stored bytes."""
+    return hashlib.sha256(data).digest()

@@ -1,0 +1,46 @@
+"""A request as it was: its history up to a version, a time, or a place in the log."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from msgspec import Struct
+
+from magi.audit.events import request_event
+from magi.domain.clock import milliseconds
+from magi.domain.voting_request import VotingRequest, fold
+from magi.eventstore.direct import StoredMessage
+from magi.eventstore.history import CorruptHistory
+
+
+class Moment(Struct, frozen=True):
+    """A place in a history."""
+
+    of: Literal["version", "time", "sequence"]
+    value: int
+    """The version (the `seq` of the protocol), milliseconds since 1970, or the sequence in the log."""
+
+
+def up_to(history: Sequence[StoredMessage], moment: Moment) -> list[StoredMessage]:
+    """The messages that were stored by then; one that is no event counts as being where it is found."""
+    kept: list[StoredMessage] = []
+    for message in history:
+        if moment.of == "sequence":
+            happened = message.sequence <= moment.value
+        else:
+            happened = _had_happened(message, moment, len(kept) + 1)
+        if happened:
+            kept.append(message)
+    return kept
+
+
+def _had_happened(message: StoredMessage, moment: Moment, place: int) -> bool:
+    try:
+        event = request_event(message.data)
+    except CorruptHistory:
+        return moment.of == "time" or place <= moment.value
+    return (event.originator_version if moment.of == "version" else milliseconds(event.at)) <= moment.value
+
+
+def state_at(history: Sequence[StoredMessage], moment: Moment) -> VotingRequest:
+    """The request as it was then. Raises CorruptHistory."""
+    return fold(request_event(message.data) for message in up_to(history, moment))

@@ -104,7 +104,8 @@ class Context(Struct, frozen=True):
         level = self.settings.log.level
         quiet: Any = level if level in ("debug", "error") else "warning"
         logs.configure(msgspec.structs.replace(self.settings.log, level=quiet))
-        bus = await self.connect(name)
+        # More than one try: nats-server cuts off whoever is about to connect while it reads its users anew.
+        bus = await self.connect(name, attempts=3)
         try:
             yield bus
         finally:

@@ -21,8 +21,9 @@ def printable_line(text: str) -> str:
 
 
 def printable_json(text: str) -> str:
-    r"""A JSON text that says the same and steers no terminal: what is unsafe in its strings becomes ``\u001b``."""
-    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    r"""JSON that says the same on one line and steers no terminal: what is unsafe in a string becomes ``\u009b``."""
+    # Raw line ends are only allowed between the values.
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text.replace("\r", " ").replace("\n", " "))
 
 
 def _escape(character: str) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,7 +20,7 @@ from magi.cli.options import Data
 from magi.cli.settings import variable
 from magi.domain.directory import DirectoryEvent
 from magi.domain.voter import VoterRegistered, VoterRevoked
-from magi.embedded import DataDir, EmbeddedServers
+from magi.embedded import DataDir, EmbeddedServers, NatsUser
 from magi.embedded.errors import EmbeddedError, UsersUnknown
 from magi.eventstore.bus import Bus
 from magi.eventstore.directory import DirectoryView, directory_log
@@ -67,7 +67,9 @@ async def running(data: Path, options: dict[str, Any]) -> AsyncIterator[Running]
     """
     async with AsyncExitStack() as stack:
         directory = stack.enter_context(DataDir.open(data))
-        (directory.run / "magi.json").unlink(missing_ok=True)  # of an earlier life that was killed
+        note_file = directory.run / "magi.json"
+        note_file.unlink(missing_ok=True)  # of an earlier life that was killed
+        stack.callback(note_file.unlink, missing_ok=True)
         ctx = Context.load(data, options)
         settings = ctx.settings
         logs.configure(settings.log, "serve")
@@ -99,7 +101,7 @@ async def running(data: Path, options: dict[str, Any]) -> AsyncIterator[Running]
         port = next(part.port for part in parts if part.name == "gateway")
         url = gateway_url(settings.gateway.host, port)
         write_note(data, ServeNote(**{**_fields(note), "url": url}))
-        stack.callback((directory.run / "magi.json").unlink, missing_ok=True)
+        stack.callback(note_file.unlink, missing_ok=True)  # before anything is stopped
         yield Running(data, url, bus, servers, parts)
 
 
@@ -144,11 +146,16 @@ async def _directory(stack: AsyncExitStack, ctx: Context, bus: Bus, servers: Emb
         return
 
     async def follow() -> None:
+        in_force: list[NatsUser] | None = None
         while True:
             await changed.wait()
             changed.clear()
+            users = nats_users(view)
+            if users == in_force:
+                continue  # nats-server cuts off whoever is about to connect while it reads them anew
             try:
-                await servers.nats.set_users(nats_users(view))
+                await servers.nats.set_users(users)
+                in_force = users
             except UsersUnknown as error:
                 log.warning("nats_users_not_set_yet", error=str(error))
                 await asyncio.sleep(USERS_AGAIN)
@@ -205,24 +212,27 @@ def serve(
         "postgres.url": postgres,
         "orchestrator.partitions": partitions,
     }
-    run_async(_serve(Context.load(data, options).data, options))
+    run_async(until_stopped(_run(Context.load(data, options).data, options)))
 
 
-async def _serve(data: Path, options: dict[str, Any]) -> None:
+async def until_stopped(work: Coroutine[Any, Any, None]) -> bool:
+    """Do `work`; cancel it on SIGINT or SIGTERM and let it clean up. Returns whether it came to its end."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for sign in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(sign, stop.set)
-    work = asyncio.ensure_future(_run(data, options))
+    task = asyncio.ensure_future(work)
     asked = asyncio.ensure_future(stop.wait())
-    await asyncio.wait([work, asked], return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait([task, asked], return_when=asyncio.FIRST_COMPLETED)
     asked.cancel()
-    work.cancel()
+    finished = task.done()
+    task.cancel()
     try:
-        await work
+        await task
     except asyncio.CancelledError:
         if not stop.is_set():
             raise
+    return finished
 
 
 async def _run(data: Path, options: dict[str, Any]) -> None:

@@ -1,0 +1,205 @@
+"""The connection of `magi submit`: to the gateway, and back to it when it breaks, until the verdict or the deadline."""
+
+import asyncio
+import random
+import re
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.typing import Subprotocol
+
+from magi.cli.context import NotRunning, read_note
+from magi.cli.conversation import Acknowledged, Conversation, End, FinalResult, NotUnderstood, Say, Show
+from magi.cli.local import token_file
+
+CONNECT_WITHIN = 5.0
+"""Seconds for the first connection: as long as a gateway that was killed takes to be started again, three times over.
+Once it has been reached it is waited for until the deadline."""
+MARGIN = 15.0
+"""Seconds past the deadline: the verdict of a request whose orchestrator died on it takes 10 s longer, and the
+gateway may have to be started again."""
+OPEN_TIMEOUT = 5.0
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 2.0
+_FINAL_CODES = frozenset({1002, 1003, 1007, 1008, 1009, 1010})
+_TOKEN = re.compile(r"[\x21-\x7e]+\Z")
+
+
+class SubmitFailed(Exception):
+    """There will be no verdict, or we won't hear of it. The message says why."""
+
+
+class Address(Struct, frozen=True):
+    url: str
+    token: str
+
+
+def find_gateway(data: Path, url: str | None, token: str | None) -> Address:
+    """The gateway of the MAGI that runs over `data`, with this machine's own token, unless others are given.
+
+    The local token is only ever shown to the local gateway. Raises NotRunning, SubmitFailed.
+    """
+    note = read_note(data)
+    local = note.url if note else ""
+    if not url and not local:
+        state = (
+            "the MAGI over {} is not ready yet" if note else "no MAGI is running over {}: start one with `magi serve`"
+        )
+        raise NotRunning(f"{state.format(data)}, or name a gateway with --url or MAGI_URL")
+    if not token:
+        if url and url.rstrip("/") != local:
+            raise SubmitFailed(f"{url} wants a token: --token or MAGI_TOKEN (`magi initiators add NAME` makes one)")
+        try:
+            token = token_file(data).read_text().strip()
+        except OSError as error:
+            raise SubmitFailed(
+                f"{token_file(data)} can't be read: {error.strerror}; give --token or MAGI_TOKEN"
+            ) from None
+    if not _TOKEN.match(token):
+        raise SubmitFailed("the token is none: it holds blanks, or characters that no token has")
+    return Address(url or local, token)
+
+
+async def follow(
+    conversation: Conversation,
+    where: Callable[[], Address],
+    show: Callable[[Show | End], None],
+    tell: Callable[[str], None],
+    timeout: float,
+) -> FinalResult:
+    """Submit the request and show its events until the verdict, which is returned.
+
+    `where` is asked before every connection: a MAGI that was started again may listen elsewhere. `tell` gets what a
+    person should know besides. `timeout` is the request's, in seconds. Raises NotRunning, SubmitFailed.
+    """
+    loop = asyncio.get_running_loop()
+    link = _Link()
+    try:
+        async with asyncio.timeout(timeout + MARGIN) as limit:
+
+            def on_step(step: Show | End) -> None:
+                if isinstance(step, Show) and isinstance(step.event, Acknowledged):  # the deadline counts from there
+                    limit.reschedule(loop.time() + timeout + MARGIN)
+                show(step)
+
+            first_try = loop.time()
+            while True:
+                try:
+                    address = where()
+                    async with _connection(address) as connection:
+                        link.reached = True
+                        return await _converse(connection, conversation, link, on_step, tell)
+                except (OSError, TimeoutError, InvalidHandshake, ConnectionClosed, NotRunning) as error:
+                    _raise_if_final(error, reached=link.reached)
+                    if not link.reached and loop.time() - first_try > CONNECT_WITHIN:
+                        raise SubmitFailed(f"can't connect to {_shown(address.url)}: {_reason(error)}") from error
+                    if link.reached and not link.problem:
+                        tell(f"{_reason(error)}: connecting again")
+                    link.problem = _reason(error)
+                except (InvalidURI, ValueError) as error:
+                    raise SubmitFailed(f"{_shown(address.url)} can't be the address of a gateway: {error}") from error
+                except NotUnderstood as error:
+                    raise SubmitFailed(f"{_shown(address.url)} is no gateway: {error}") from error
+                await asyncio.sleep(link.pause * random.uniform(0.7, 1.3))  # noqa: S311 - jitter
+                link.pause = min(2 * link.pause, _LONGEST_PAUSE)
+    except TimeoutError:
+        raise SubmitFailed(f"no verdict came in time{link.problem and ': ' + link.problem}") from None
+
+
+class _Link:
+    """How the connection fares."""
+
+    def __init__(self) -> None:
+        self.reached = False
+        """Whether a gateway let us in, ever."""
+        self.problem = ""
+        """Why there is no connection that works now; empty when there is."""
+        self.pause = _FIRST_PAUSE
+
+    def works(self, tell: Callable[[str], None]) -> None:
+        """Something came from the gateway. That it let us in alone says nothing: it may close every connection."""
+        if self.problem:
+            tell("connected again")
+        self.problem, self.pause = "", _FIRST_PAUSE
+
+
+def _connection(address: Address) -> connect:
+    local = urlsplit(address.url).hostname in ("127.0.0.1", "::1", "localhost")
+    return connect(
+        address.url,
+        subprotocols=[Subprotocol("magi.v1")],
+        additional_headers={"Authorization": f"Bearer {address.token}"},
+        compression=None,
+        proxy=None if local else True,  # a proxy from the environment can't reach this machine
+        open_timeout=OPEN_TIMEOUT,
+        close_timeout=1,
+    )
+
+
+async def _converse(
+    connection: ClientConnection,
+    conversation: Conversation,
+    link: _Link,
+    show: Callable[[Show | End], None],
+    tell: Callable[[str], None],
+) -> FinalResult:
+    await connection.send(conversation.opening)
+    while True:
+        frame = await connection.recv(decode=True)
+        link.works(tell)
+        match conversation.take(str(frame)):
+            case Show() as step:
+                show(step)
+                if conversation.verdict:
+                    return conversation.verdict
+            case Say() as step:
+                if step.why:
+                    tell(step.why)
+                await asyncio.sleep(step.after)
+                await connection.send(step.frame)
+            case End(refusal=refusal) as step:
+                show(step)
+                raise SubmitFailed(str(refusal))
+            case None:
+                pass
+
+
+def _raise_if_final(error: Exception, *, reached: bool) -> None:
+    """Raise SubmitFailed, or the error itself, when trying again leads nowhere (PROTOCOL §1, close codes)."""
+    if isinstance(error, NotRunning) and not reached:
+        raise error
+    if isinstance(error, InvalidStatus) and error.response.status_code < 500:
+        status = error.response.status_code
+        if status == 401:
+            raise SubmitFailed("unauthorized: the gateway doesn't know this token, or it was revoked") from error
+        raise SubmitFailed(f"the gateway answered with HTTP {status}: is this MAGI's address?") from error
+    if isinstance(error, ConnectionClosed) and error.rcvd:
+        code = error.rcvd.code
+        if code == 1009:
+            raise SubmitFailed("too_large: the query and the answer are more than the gateway takes") from error
+        if 4500 <= code <= 4999 or code in _FINAL_CODES:
+            raise SubmitFailed(
+                f"the gateway closed the connection: {error.rcvd.reason or 'no reason'} ({code})"
+            ) from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ConnectionClosed):
+        return (
+            f"the connection was closed ({error.rcvd.reason or error.rcvd.code})"
+            if error.rcvd
+            else "the connection broke"
+        )
+    if isinstance(error, TimeoutError):
+        return "no answer"
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused"
+    return str(error) or type(error).__name__
+
+
+def _shown(url: str) -> str:
+    return url.rpartition("@")[2]

@@ -1,0 +1,92 @@
+"""A running `magi serve` that the tests of the command line share, with voters on it that say what a test wants."""
+
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from magi.domain.ids import VoterId
+from magi.eventstore.bus import Bus
+from magi.voters import Judge, VoterAgent
+from tests.cli.commands import magi
+from tests.cli.serving import Serve, environment
+
+ON_THE_BUS = ("voter_1", "voter_2")
+"""Voters with keys of their own; a test runs them in its own process (`voters`)."""
+IN_A_PROCESS = {"yes": "passes", "no": "fails", "rude": "rude"}
+"""Voters that one `magi voter` process runs, with the functions of `judges`."""
+GROUP = "tests"
+"""Theirs, so that no panel gets them that doesn't name them."""
+
+
+@pytest.fixture(scope="session")
+def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
+    """Shared by the whole session: don't stop or kill any of it, and name what you register as no other test does."""
+    with Serve(tmp_path_factory.mktemp("serve") / "data") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def seeds(serve: Serve) -> dict[str, str]:
+    """The seeds of the voters on the bus, as `magi voters add` printed them."""
+    seeds = {}
+    for voter in ON_THE_BUS:
+        added = magi("voters", "add", voter, "--kind", "nats", "--group", GROUP, data=serve.data)
+        assert added.code == 0, added.stderr
+        seeds[voter] = added.last_word
+    return seeds
+
+
+@pytest.fixture(scope="session")
+def process_voters(serve: Serve) -> Iterator[None]:
+    """`yes`, `no` and `rude` are registered and run."""
+    for voter in IN_A_PROCESS:
+        added = magi("voters", "add", voter, "--kind", "builtin", "--group", GROUP, data=serve.data)
+        assert added.code == 0, added.stderr
+    judges = [f"{voter}=tests.cli.judges:{function}" for voter, function in IN_A_PROCESS.items()]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "magi", "voter", *judges],
+        env=environment(MAGI_DATA=str(serve.data), MAGI_NATS_SYNC_INTERVAL="any"),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+class Voters:
+    """Runs the voters on the bus in this process, on connections with their own keys, as anybody's program would."""
+
+    def __init__(self, serve: Serve, seeds: dict[str, str], stack: AsyncExitStack) -> None:
+        self._serve = serve
+        self._seeds = seeds
+        self._stack = stack
+
+    async def start(self, voter: str, judge: Judge) -> None:
+        """Run one instance of a voter, until the end of the test."""
+        bus = await Bus.connect(
+            self._serve.nats_url, name=voter, seed=self._seeds[voter], inbox_prefix=f"_INBOX_{voter}"
+        )
+        self._stack.push_async_callback(bus.close)
+        agent = VoterAgent(bus, VoterId(voter), judge)
+        await agent.start()
+        self._stack.push_async_callback(agent.stop, 0.2)
+
+
+@pytest.fixture
+async def voters(serve: Serve, seeds: dict[str, str]) -> AsyncIterator[Voters]:
+    async with AsyncExitStack() as stack:
+        yield Voters(serve, seeds, stack)
+
+
+@pytest.fixture
+def nowhere(tmp_path: Path) -> Path:
+    """A data directory that nothing runs over."""
+    return tmp_path / "nothing"

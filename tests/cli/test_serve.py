@@ -1,0 +1,160 @@
+"""`magi serve` as a process: how it starts, what it refuses, how it stops, and what it survives."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from tests.cli.commands import magi, program
+from tests.cli.serving import Serve, gone
+from tests.waiting import eventually
+
+STOP_WITHIN = 5.0
+ASK = ("submit", "--query", "q", "--answer", "Some words.", "--voters", "melchior", "--json")
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
+    """A MAGI that these tests may kill parts of, and then find well again."""
+    with Serve(tmp_path_factory.mktemp("own") / "data") as running:
+        yield running
+
+
+def judged(data: Path) -> None:
+    """A request is judged now, whatever has just been killed."""
+    result = magi(*ASK, data=data)
+    assert result.code in (0, 1), result.stderr
+    assert json.loads(result.lines[-1])["decided_by"] == "votes"
+
+
+def test_it_prints_one_line_when_it_is_ready(serve: Serve) -> None:
+    assert serve.stdout == f"MAGI is ready at {serve.url}\n"
+    assert serve.stderr == ""
+    with connect(serve.url, additional_headers={"Authorization": f"Bearer {serve.token}"}) as ws:
+        ws.send('{"type":"ping"}')
+        assert ws.recv(timeout=10) == '{"type":"pong"}'
+
+
+def test_everything_listens_on_loopback_only(serve: Serve) -> None:
+    listening = [c for p in serve.family() for c in p.net_connections("inet") if c.status == "LISTEN"]
+    assert len(listening) >= 4  # NATS, its monitoring, Postgres, the gateway
+    assert {connection.laddr.ip for connection in listening} <= {"127.0.0.1", "::1"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "names"),
+    [
+        ({"MAGI_NATS_REPLICAS": "many"}, ("MAGI_NATS_REPLICAS", "nats.replicas")),
+        ({"MAGI_GATEWAY_PORT": "70000"}, ("MAGI_GATEWAY_PORT", "gateway.port")),
+        ({"MAGI_GATEWAY_PROT": "1"}, ("MAGI_GATEWAY_PROT", "MAGI_GATEWAY_PORT")),
+    ],
+)
+def test_a_setting_that_can_not_be_used_stops_the_start(
+    nowhere: Path, variables: dict[str, str], names: tuple[str, ...]
+) -> None:
+    refused = magi("serve", data=nowhere, **variables)
+    assert (refused.code, refused.stdout) == (2, "")
+    for name in names:
+        assert name in refused.stderr
+    assert not nowhere.exists()
+
+
+def test_a_line_of_the_file_that_can_not_be_used_stops_the_start(nowhere: Path) -> None:
+    nowhere.mkdir()
+    (nowhere / "magi.toml").write_text("[gateway.limits]\nopen_requests = 0\n")
+    refused = magi("serve", data=nowhere)
+    assert refused.code == 2
+    assert f"{nowhere / 'magi.toml'}: gateway.limits.open_requests" in refused.stderr
+
+
+def test_a_second_one_over_the_same_data_is_refused(serve: Serve) -> None:
+    second = program("serve", "--port", "0", data=serve.data)
+    output, errors = second.communicate(timeout=30)
+    assert (second.returncode, output) == (2, b"")
+    assert f"process id {serve.process.pid}".encode() in errors
+    assert errors.count(b"\n") == 1
+    judged(serve.data)
+
+
+def test_a_port_that_is_taken_is_told_and_everything_is_stopped_again(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        refused = Serve(tmp_path / "data", MAGI_VOTERS_BUILTIN="")
+        process = refused.begin("--port", str(port))
+        eventually((tmp_path / "data" / "run" / "magi.json").exists, "the servers are started", 30)
+        family = refused.family()
+        assert process.wait(30) == 2
+    assert f"can't listen on 127.0.0.1:{port}" in refused.stderr
+    eventually(lambda: gone(family), "its processes are gone")
+
+
+@pytest.mark.parametrize("part", ["gateway", "orchestrator", "voters", "nats-server", "postgres"])
+def test_a_part_that_is_killed_is_started_again(own: Serve, part: str) -> None:
+    before, url = own.pid_of(part), own.url
+    os.kill(before, signal.SIGKILL)
+    judged(own.data)
+    eventually(lambda: own.pid_of(part) not in (before, 0), f"another {part}", 30)
+    eventually(lambda: magi("doctor", data=own.data).code == 0, "all is well", 30)
+    assert own.url == url
+    assert own.process.poll() is None
+
+
+def test_it_stops_while_it_is_starting(tmp_path: Path) -> None:
+    starting = Serve(tmp_path / "data")
+    process = starting.begin()
+    eventually((starting.data / "logs" / "orchestrator.log").exists, "the parts are being started", 30)
+    family = starting.family()
+    code, took = starting.stop(signal.SIGTERM)
+    assert (code, took < STOP_WITHIN, starting.stdout) == (0, True, "")
+    assert process.poll() == 0
+    assert gone(family)
+
+
+def test_killed_as_a_whole_it_goes_on_at_the_next_start_and_stops_in_good_order(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    with contextlib.ExitStack() as stack:
+        magi_serve = Serve(tmp_path / "data")
+        magi_serve.start("--port", port)
+        stack.callback(magi_serve.end)
+        data = magi_serve.data
+        first = magi(*ASK, "--request-id", "before", data=data)
+        assert magi("voters", "add", "absent", "--kind", "builtin", data=data).code == 0
+        submit = ("submit", "--query", "q", "--answer", "a", "--voters", "absent", "--timeout-ms", "2000")
+        open_request = stack.enter_context(program(*submit, "--request-id", "open", data=data))
+        assert open_request.stdout
+        assert open_request.stdout.readline().startswith(b"received")
+        family = magi_serve.family()
+
+        os.kill(magi_serve.pid_of("gateway"), signal.SIGSTOP)  # hangs on to its port, and hears no SIGTERM
+        magi_serve.kill()
+        magi_serve.start("--port", port)
+
+        assert gone(family)
+        assert open_request.stdout.read().endswith(b"decided by deadline\n")
+        assert magi(*ASK, "--request-id", "before", data=data) == first
+        judged(data)
+        family = magi_serve.family()
+        with connect(magi_serve.url, additional_headers={"Authorization": f"Bearer {magi_serve.token}"}) as ws:
+            code, took = magi_serve.stop(signal.SIGINT)
+            assert (code, took < STOP_WITHIN) == (0, True)
+            assert gone(family)
+            with pytest.raises(ConnectionClosed) as closed:
+                ws.recv(timeout=5)
+        assert closed.value.rcvd
+        assert closed.value.rcvd.code == 1012
+        assert not (data / "run" / "magi.json").exists()
+
+
+def test_killed_for_good_it_leaves_no_process(own: Serve) -> None:
+    family = own.family()
+    assert len(family) > 4
+    own.kill()
+    eventually(lambda: gone(family), "its processes are gone", 10)

@@ -16,10 +16,12 @@ _NAMES = (
 _CASED = r"Go|C"  # words of English unless they are written so and stand where a language would
 _THING = (
     r"(?:program|programme|function|script|code|snippet|class|method|module|implementation|struct|query|statement"
-    r"|one-liner|command|package|routine|app|application|file|page|document|component|handler|server|endpoint|api|module|interface|template|decorator)s?"
+    r"|one-liner|command|package|routine|app|application|file|page|document|component|handler|server|endpoint"
+    r"|api|module|interface|template|decorator)s?"
 )
 _IN = re.compile(
-    rf"\b(?:in|using|with|into|to|as|for)\s+(?:the\s+|plain\s+|valid\s+)?(?:({_NAMES})(?!\w)|((?-i:{_CASED}))\b(?![+#]))",
+    rf"\b(?:in|using|with|into|to|as|for)\s+(?:the\s+|plain\s+|valid\s+)?(?:({_NAMES})(?!\w)"
+    rf"|((?-i:{_CASED}))\b(?![+#]))",
     re.I,
 )
 _OF = re.compile(rf"(?<![\w.])(?:({_NAMES})|((?-i:{_CASED})))[ -]+(?:\w+[ -]+){{0,2}}?{_THING}\b", re.I)
@@ -30,20 +32,27 @@ _TARGET = re.compile(
 
 _DATA = frozenset({"json", "yaml", "toml", "xml", "csv"})
 
-_MAKE = r"(?:write|create|generate|implement|give|show|provide|make|build|develop|code|produce|design|need|want|fix|rewrite|convert|translate|complete|add|refactor|correct|return|output|respond|answer|reply|format|list|print)"
+_MAKE = (
+    r"(?:write|create|generate|implement|give|show|provide|make|build|develop|code|produce|design|need|want|fix"
+    r"|rewrite|convert|translate|complete|add|refactor|correct|return|output|respond|answer|reply|format|list|print)"
+)
 _WANTS_CODE = re.compile(
-    rf"\b{_MAKE}\b.{{0,80}}?\b(?:code|function|script|program|class|method|snippet|query|regex|one-liner|command|algorithm|api|endpoint|html|css|sql|component|handler|module|library|dockerfile|makefile|unit tests?)\b",
+    rf"\b{_MAKE}\b.{{0,80}}?\b(?:code|function|script|program|class|method|snippet|query|regex|one-liner|command"
+    rf"|algorithm|api|endpoint|html|css|sql|component|handler|module|library|dockerfile|makefile|unit tests?)\b",
     re.I,
 )
 _FORMATS = r"(json|yaml|toml|xml|csv)"
 _FORMAT_ASKED = re.compile(
-    rf"\b(?:in|as|into|to|using|return|returns|output|produce|respond with|reply with|answer with|give me|only|valid|generate|write|create|provide|make|build|need)\s+"
-    rf"(?:me\s+|only\s+|just\s+|valid\s+|strict\s+|pure\s+|plain\s+|raw\s+|an?\s+|the\s+|some\s+|well-formed\s+|sample\s+|simple\s+|small\s+|single\s+|example\s+|minimal\s+)*"
+    rf"\b(?:in|as|into|to|using|return|returns|output|produce|respond with|reply with|answer with|give me|only"
+    rf"|valid|generate|write|create|provide|make|build|need)\s+"
+    rf"(?:me\s+|only\s+|just\s+|valid\s+|strict\s+|pure\s+|plain\s+|raw\s+|an?\s+|the\s+|some\s+|well-formed\s+"
+    rf"|sample\s+|simple\s+|small\s+|single\s+|example\s+|minimal\s+)*"
     rf"{_FORMATS}\b(?!\s*(?:parser|library|schema validator|api\b|libraries|web token|path\b|-?to-|\s+to\s))",
     re.I,
 )
 _ONLY = re.compile(
-    r"\b(?:only|nothing else|no (?:prose|explanations?|other text|commentary|markdown|extra text)|just the|without (?:any )?(?:explanation|prose|comment))\b",
+    r"\b(?:only|nothing else|no (?:prose|explanations?|other text|commentary|markdown|extra text)|just the"
+    r"|without (?:any )?(?:explanation|prose|comment))\b",
     re.I,
 )
 _ABOUT = re.compile(r"\A\W*(?:what|why|when|who|which|explain|describe|compare|is|are|does|do|how|difference)\b", re.I)
@@ -103,7 +112,7 @@ def _names_code(question: str) -> bool:
 
 
 def _data(question: str) -> str | None:
-    asked = {name.lower() for name in _FORMAT_ASKED.findall(question)}
+    asked: set[str] = {name.lower() for name in _FORMAT_ASKED.findall(question)}
     if len(asked) != 1:
         return None
     name = asked.pop()
@@ -111,7 +120,8 @@ def _data(question: str) -> str | None:
     if target is not None and ALIASES[(target[1] or target[2]).lower()] != name:
         return None  # "write JSON to CSV code": the format is what goes in
     if re.search(
-        rf"\b(?:function|script|program|class|method|code|handler|endpoint|api|server|service|route|parser|tool|library)\b.{{0,200}}\b{name}\b",
+        rf"\b(?:function|script|program|class|method|code|handler|endpoint|api|server|service|route|parser|tool"
+        rf"|library)\b.{{0,200}}\b{name}\b",
         question,
         re.I | re.S,
     ):

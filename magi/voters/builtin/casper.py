@@ -1,4 +1,4 @@
-"""Casper: does the answer answer the question. Refusals, endings, languages, and whether both are about the same thing."""
+"""Casper: does the answer answer the question: refusals, endings, languages, and whether it is about the same thing."""
 
 import re
 
@@ -97,9 +97,8 @@ def _other_tongue(query: str, document: Document) -> str | None:
     wanted = tongue.asked_for(query)
     if wanted is not None:
         # What is said about a translation may be in the query's own language, as long as the translation is there.
-        if found.code == wanted or re.search(r"[\"“«:(]", prose) or (found.code not in ("en",) and wanted == "en"):
-            return None if found.code == wanted or re.search(r"[\"“«:(]", prose) else _in_other(found, wanted)
-        return _in_other(found, wanted)
+        translated = found.code == wanted or re.search(r"[\"“«:(]", prose)
+        return None if translated else _in_other(found, wanted)
     if tongue.is_about_languages(query) or found.code in tongue.mentioned(query):
         return None
     asked_in = tongue.identify(query) or tongue.identify(query + " " + query)
@@ -116,9 +115,15 @@ def _in_other(found: tongue.Tongue, wanted: str) -> str:
 def _same_subject(query: str, answer: str, document: Document) -> Opinion:
     wish = asking.wish(query)
     # The name of the language is no subject of the code: hardly any program says what it is written in.
-    said = overlap.compare(query, answer, without=_NAMES if wish.code else frozenset())
+    asked_in = tongue.identify(query)
+    said = overlap.compare(
+        query,
+        answer,
+        without=_NAMES if wish.code else frozenset(),
+        language=asked_in.code if asked_in is not None else "en",
+    )
     if not said.asked:
-        if wish.code and wish.language in {ALIASES.get(block.info) for block in document.blocks}:
+        if wish.code and wish.language and wish.language in {ALIASES.get(block.info) for block in document.blocks}:
             return Opinion.passes(f"It is {TITLES[wish.language]} code, as asked.", 0.6)
         return Opinion.abstains("The question names no subject to compare the answer with.")
     if said.shared:
@@ -126,7 +131,7 @@ def _same_subject(query: str, answer: str, document: Document) -> Opinion:
         share = len(said.shared) / len(said.asked)
         return Opinion.passes(
             clip(
-                f"Complete, and about the question: it takes up {len(said.shared)} of {len(said.asked)} terms ({listed})."
+                f"Complete, and on the subject: it takes up {len(said.shared)} of {len(said.asked)} terms ({listed})."
             ),
             round(min(0.9, 0.5 + share / 2), 2),
         )

@@ -25,7 +25,7 @@ ALIASES: dict[str, str] = {
     **dict.fromkeys(("xml", "svg", "xsd", "rss"), "xml"),
     "csv": "csv",
 }
-"""From what a fence or a query says to the name used here. Other info strings (text, diff, mermaid …) are not checked."""
+"""From what a fence or a query says to the name used here. Other info strings (text, diff, …) are not checked."""
 
 TITLES = {
     "python": "Python",

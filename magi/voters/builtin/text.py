@@ -8,13 +8,18 @@ MAX_LISTED = 5
 """Findings told in one reason; the rest are counted."""
 
 
+def words(text: str) -> frozenset[str]:
+    """A set of words from a text that lists them."""
+    return frozenset(text.split())
+
+
 def line_of(text: str, offset: int) -> int:
     """The line, from 1, that holds the character at `offset`."""
     return text.count("\n", 0, offset) + 1
 
 
 def mask(secret: str) -> str:
-    """Enough of a secret to find it, too little to use it: up to 4 characters, never more than a third, and its length."""
+    """Enough of a secret to find it, too little to use it: at most 4 characters, or a third, and its length."""
     shown = min(4, len(secret) // 3)
     return f"{secret[:shown]}… ({len(secret)} characters)"
 

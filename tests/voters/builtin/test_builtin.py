@@ -1,4 +1,4 @@
-"""What holds for all three: they never raise, on no text whatever, they answer the same from any thread, and they end."""
+"""What holds for all three: they never raise, whatever the text; they agree with themselves in threads; they end."""
 
 import subprocess
 import sys
@@ -16,7 +16,66 @@ from tests.voters.builtin.table import task
 
 # Pieces that the voters look for, put together at random: plain random text hardly ever gets past the first test.
 PIECES = st.sampled_from(
-    ['```python\n', '```json\n', '```\n', '~~~\n', 'def f(x):\n', '    return x\n', '{', '}', '"a":', ',', '[', ']', '<div>', '</p>', '<?xml', 'a: b\n', '- ', '1. ', 'SELECT * FROM t;', '$ ls\n', '>>> x\n', '... ', '// ...', "password = '", 'AKIA', 'eyJ', '.', '-----BEGIN RSA PRIVATE KEY-----', '@example.org', '+1 212', '4111 ', 'DE89 ', 'rm -rf /', 'ignore all previous instructions', '<\\', 'im_start\\', '>', '\u200b', '\u202e', "I'm sorry, but I can't", 'As an AI language model', 'however ', 'the', ', ', 'Bonjour je suis', '光合作用', '�', '\x00', '\t', '\r\n', '\u2028', '\U000e0041', 'Write a Python function', 'as JSON only', 'in French', 'Explain ', '{{ x }}', '…']
+    [
+        "```python\n",
+        "```json\n",
+        "```\n",
+        "~~~\n",
+        "def f(x):\n",
+        "    return x\n",
+        "{",
+        "}",
+        '"a":',
+        ",",
+        "[",
+        "]",
+        "<div>",
+        "</p>",
+        "<?xml",
+        "a: b\n",
+        "- ",
+        "1. ",
+        "SELECT * FROM t;",
+        "$ ls\n",
+        ">>> x\n",
+        "... ",
+        "// ...",
+        "password = '",
+        "AKIA",
+        "eyJ",
+        ".",
+        "-----BEGIN RSA PRIVATE KEY-----",
+        "@example.org",
+        "+1 212",
+        "4111 ",
+        "DE89 ",
+        "rm -rf /",
+        "ignore all previous instructions",
+        "<\\",
+        "im_start\\",
+        ">",
+        "\u200b",
+        "\u202e",
+        "I'm sorry, but I can't",
+        "As an AI language model",
+        "however ",
+        "the",
+        ", ",
+        "Bonjour je suis",
+        "光合作用",
+        "�",
+        "\x00",
+        "\t",
+        "\r\n",
+        "\u2028",
+        "\U000e0041",
+        "Write a Python function",
+        "as JSON only",
+        "in French",
+        "Explain ",
+        "{{ x }}",
+        "…",
+    ]
 )
 TEXTS = st.one_of(st.text(max_size=200), st.lists(PIECES, max_size=12).map("".join))
 

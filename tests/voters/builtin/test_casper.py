@@ -155,7 +155,7 @@ LANGUAGES: list[Case] = [
     (
         "german-to-german",
         "Erkläre mir bitte, wie die Photosynthese funktioniert",
-        "Bei der Photosynthese wandeln Pflanzen das Licht der Sonne in chemische Energie um, die sie zum Wachsen nutzen.",
+        "Bei der Photosynthese wandeln die Pflanzen das Licht der Sonne in Energie um, die sie zum Wachsen nutzen.",
         "pass",
         "photosynthese",
     ),
@@ -238,8 +238,8 @@ SUBJECTS: list[Case] = [
     (
         "other-code",
         "Write a function that reverses a linked list",
-        "```python\ndef fahrenheit(celsius):\n    degrees = celsius * 9 / 5 + 32\n    offset = degrees\n    print(offset, 'warm')\n"
-        "    temperature = offset\n    weather = temperature\n    return weather\n```",
+        "```python\ndef fahrenheit(celsius):\n    degrees = celsius * 9 / 5 + 32\n    offset = degrees\n"
+        "    print(offset, 'warm')\n    temperature = offset\n    weather = temperature\n    return weather\n```",
         "fail",
         "something else",
     ),

@@ -3,11 +3,18 @@
 from collections.abc import Callable
 
 from magi.voters.builtin.form.flaw import Flaw
+from magi.voters.builtin.text import words
 
-CODE = frozenset(
-    ["python", "javascript", "typescript", "java", "c", "cpp", "csharp", "go", "rust", "php", "ruby", "bash", "css", "html", "sql"]
-)  # fmt: skip
-DATA = frozenset(["json", "yaml", "toml", "xml", "csv"])
+CODE = words(
+    """
+    python javascript typescript java c cpp csharp go rust php ruby bash css html sql
+    """
+)
+DATA = words(
+    """
+    json yaml toml xml csv
+    """
+)
 CHECKED = CODE | DATA
 
 

@@ -33,8 +33,9 @@ def check_yaml(text: str) -> Flaw | None:
             anchor = getattr(event, "anchor", None)
             if isinstance(event, yaml.AliasEvent):
                 if anchor not in anchors:
-                    line = event.start_mark.line + 1
-                    return Flaw(line, event.start_mark.column + 1, f"the alias `*{anchor}` has no anchor", "define it")
+                    mark = event.start_mark
+                    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+                    return Flaw(line, column, f"the alias `*{anchor}` has no anchor", "define it")
             elif anchor:
                 anchors.add(anchor)
     except yaml.MarkedYAMLError as error:

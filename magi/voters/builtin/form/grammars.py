@@ -1,7 +1,7 @@
 """Does code parse in its language: the tree-sitter grammars, and where the first flaw is.
 
-Runs inside the parsing process only (`form/process.py`): on hostile input these parsers have taken gigabytes and crashed
-(64 KiB of ``a<a<a<…`` as Java or C#, measured), which no check of the input reliably foresees.
+Runs inside the parsing process only (`form/process.py`): on hostile input these parsers have taken gigabytes and
+crashed (64 KiB of ``a<a<a<…`` as Java or C#, measured), which no check of the input reliably foresees.
 """
 
 import re

@@ -3,10 +3,17 @@
 from html.parser import HTMLParser
 
 from magi.voters.builtin.form.flaw import Flaw
+from magi.voters.builtin.text import words
 
-VOID = frozenset(["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"])
-OPTIONAL_END = frozenset(
-    ["html", "head", "body", "li", "dt", "dd", "p", "rb", "rt", "rtc", "rp", "optgroup", "option", "colgroup", "thead", "tbody", "tfoot", "tr", "td", "th", "caption"]
+VOID = words(
+    """
+    area base br col embed hr img input link meta param source track wbr
+    """
+)
+OPTIONAL_END = words(
+    """
+    html head body li dt dd p rb rt rtc rp optgroup option colgroup thead tbody tfoot tr td th caption
+    """
 )
 MAX_DEPTH = 512
 

@@ -37,7 +37,7 @@ def find(form: str, document: Document) -> Block | None:
 
 
 def around(block: Block, document: Document) -> int | None:
-    """The first line of the answer with text that is neither the block nor blank; None when the block is all there is."""
+    """The first line of the answer with text outside the block; None when the block is all there is."""
     inside = range(block.line - 1, block.line - 1 + len(block.code.split("\n")))
     for row, line in enumerate(document.prose.split("\n")):
         if line.strip() and row not in inside:

@@ -35,8 +35,8 @@ def looks_like_code(text: str) -> bool:
 def find(prose: str) -> Block | None:
     """The stretch of an unfenced text that is code, when most of its lines are; None otherwise.
 
-    A sentence that leads in and paragraphs that follow are left off. The lines in between must nearly all be code, or be
-    indented under code: a stretch with prose in its middle is no one piece of code, and can't be judged as one.
+    A sentence that leads in and paragraphs that follow are left off. The lines in between must nearly all be code, or
+    be indented under code: a stretch with prose in its middle is no one piece of code, and can't be judged as one.
     """
     lines = prose.split("\n")
     kinds = _kinds(lines)

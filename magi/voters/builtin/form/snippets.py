@@ -10,7 +10,9 @@ _ALONE = re.compile(r"(?m)^[ \t]*(?:\[?\.\.\.\]?|…|<\.\.\.>|\(\.\.\.\)|\. \. \
 _INSIDE = re.compile(r"(?<![\w.)\]])\.\.\.(?![\w.$\[({*&])|…")
 _SAID = re.compile(r"(?im)(?:#|//|--|/\*|<!--)\s*(?:\.\.\.|…|(?:rest|remainder|other|existing|your|more|add|etc)\b)")
 _PLACEHOLDER = re.compile(
-    r"<(?:your|my|the|some|insert|path|name|user|host|port|file|token|key|id|url|package|version|(?-i:[A-Z][A-Z_]{2,}))\b[\w .:/-]{0,40}>|\{\{.{0,60}?\}\}|\{%.{0,60}?%\}|\[(?:your|insert)\b[^\]\n]{0,40}\]",
+    r"<(?:your|my|the|some|insert|path|name|user|host|port|file|token|key|id|url|package|version"
+    r"|(?-i:[A-Z][A-Z_]{2,}))\b[\w .:/-]{0,40}>|\{\{.{0,60}?\}\}|\{%.{0,60}?%\}|\[(?:your"
+    r"|insert)\b[^\]\n]{0,40}\]",
     re.I,
 )
 _DIFF = re.compile(r"(?m)\A(?:diff --git |--- \S|@@ -\d)|^@@ -\d")

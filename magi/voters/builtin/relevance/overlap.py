@@ -3,43 +3,79 @@
 import re
 from functools import cache
 
-import snowballstemmer
+import Stemmer
 import stopwordsiso
 from msgspec import Struct
 
 from magi.voters.builtin.languages import ALIASES
+from magi.voters.builtin.text import words
 
 MAX_WORDS = 4_000
-"""Different words of an answer that are stemmed, which takes 15 µs each."""
+"""Different words of an answer that are compared."""
 MAX_CHARACTERS = 65_536
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W\d_]{1,3})?")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|_")
 _STEMMERS = {
-    "en": "english", "fr": "french", "de": "german", "es": "spanish", "it": "italian", "pt": "portuguese", "nl": "dutch",
-    "sv": "swedish", "da": "danish", "no": "norwegian", "fi": "finnish", "ru": "russian", "ro": "romanian", "hu": "hungarian",
-    "tr": "turkish",
+    "en": "english", "fr": "french", "de": "german", "es": "spanish", "it": "italian", "pt": "portuguese",
+    "nl": "dutch", "sv": "swedish", "da": "danish", "no": "norwegian", "fi": "finnish", "ru": "russian",
+    "ro": "romanian", "hu": "hungarian", "tr": "turkish",
 }  # fmt: skip
 
 # Words of instructions: they say what to do, not what about, and turn up in no answer.
-_INSTRUCTION = frozenset(
-    ["add", "adjust", "analyze", "answer", "arrange", "article", "assess", "brainstorm", "bullet", "calculate", "categorize", "choose", "chunk", "classify", "code", "come", "compare", "compile", "complete", "compose", "compute", "concise", "construct", "contain", "convert", "correct", "craft", "create", "decide", "define", "delete", "demonstrate", "derive", "describe", "design", "detail", "detect", "determine", "develop", "devise", "discuss", "draft", "draw", "edit", "elaborate", "essay", "estimate", "evaluate", "example", "examine", "expand", "explain", "express", "extract", "fill", "find", "fix", "following", "form", "format", "formulate", "function", "generate", "give", "given", "help", "highlight", "identify", "illustrate", "imagine", "implement", "include", "indicate", "infer", "input", "insert", "instruction", "interpret", "introduce", "invent", "item", "keyword", "length", "let", "line", "list", "make", "match", "mention", "modify", "name", "need", "note", "number", "offer", "one", "order", "outline", "output", "paragraph", "paraphrase", "passage", "perform", "phrase", "pick", "plan", "please", "point", "predict", "prepare", "present", "print", "produce", "program", "prompt", "propose", "prove", "provide", "put", "question", "rank", "rate", "read", "recommend", "reduce", "rephrase", "replace", "reply", "report", "represent", "request", "respond", "response", "rewrite", "role", "sample", "say", "select", "sentence", "show", "simple", "simplify", "snippet", "solve", "sort", "specify", "specific", "start", "state", "statement", "step", "story", "style", "suggest", "summarize", "summary", "support", "task", "tell", "text", "think", "title", "topic", "transform", "translate", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "turn", "type", "update", "use", "user", "using", "want", "way", "word", "write", "written", "short", "brief", "good", "best", "top", "noinput", "new", "first", "each", "main", "set", "least", "possible", "thing", "things", "different", "various", "based", "certain", "information", "person", "people", "someone", "something"]
+_INSTRUCTION = words(
+    """
+    add adjust analyze answer arrange article assess brainstorm bullet calculate categorize choose chunk
+    classify code come compare compile complete compose compute concise construct contain convert correct craft
+    create decide define delete demonstrate derive describe design detail detect determine develop devise
+    discuss draft draw edit elaborate essay estimate evaluate example examine expand explain express extract
+    fill find fix following form format formulate function generate give given help highlight identify
+    illustrate imagine implement include indicate infer input insert instruction interpret introduce invent item
+    keyword length let line list make match mention modify name need note number offer one order outline output
+    paragraph paraphrase passage perform phrase pick plan please point predict prepare present print produce
+    program prompt propose prove provide put question rank rate read recommend reduce rephrase replace reply
+    report represent request respond response rewrite role sample say select sentence show simple simplify
+    snippet solve sort specify specific start state statement step story style suggest summarize summary support
+    task tell text think title topic transform translate two three four five six seven eight nine ten turn type
+    update use user using want way word write written short brief good best top noinput new first each main set
+    least possible thing things different various based certain information person people someone something
+    """
 )
 # Function words only: longer lists take "web", "computer" and "world" for empty words.
-_EMPTY = frozenset(
-    ["a", "about", "above", "after", "again", "against", "all", "also", "always", "am", "among", "an", "and", "another", "any", "are", "as", "at", "be", "because", "been", "before", "being", "below", "between", "both", "but", "by", "can", "cannot", "could", "did", "do", "does", "doing", "done", "down", "during", "each", "either", "else", "etc", "ever", "every", "few", "for", "from", "further", "get", "gets", "getting", "go", "goes", "got", "had", "has", "have", "having", "he", "her", "here", "hers", "herself", "him", "himself", "his", "how", "however", "i", "if", "in", "into", "is", "it", "its", "itself", "just", "let", "like", "made", "make", "many", "may", "me", "might", "mine", "more", "most", "much", "must", "my", "myself", "neither", "never", "no", "nor", "not", "now", "of", "off", "often", "on", "once", "only", "onto", "or", "other", "others", "ought", "our", "ours", "ourselves", "out", "over", "own", "per", "please", "quite", "rather", "really", "same", "shall", "she", "should", "since", "so", "some", "still", "such", "than", "that", "the", "their", "theirs", "them", "themselves", "then", "there", "these", "they", "this", "those", "though", "through", "thus", "to", "too", "toward", "towards", "under", "until", "up", "upon", "us", "very", "via", "was", "we", "well", "were", "what", "whatever", "when", "where", "whether", "which", "while", "who", "whom", "whose", "why", "will", "with", "within", "without", "would", "yet", "you", "your", "yours", "yourself", "i'm", "i've", "it's", "don't", "can't", "isn't", "doesn't", "what's", "that's", "let's"]
+_EMPTY = words(
+    """
+    a about above after again against all also always am among an and another any are as at be because been
+    before being below between both but by can cannot could did do does doing done down during each either else
+    etc ever every few for from further get gets getting go goes got had has have having he her here hers
+    herself him himself his how however i if in into is it its itself just let like made make many may me might
+    mine more most much must my myself neither never no nor not now of off often on once only onto or other
+    others ought our ours ourselves out over own per please quite rather really same shall she should since so
+    some still such than that the their theirs them themselves then there these they this those though through
+    thus to too toward towards under until up upon us very via was we well were what whatever when where whether
+    which while who whom whose why will with within without would yet you your yours yourself i'm i've it's
+    don't can't isn't doesn't what's that's let's
+    """
 )
 _LIST_ITEM = re.compile(r"^\s*(?:[-*•+]|\d{1,3}[.)])\s+\S")
 _NUMBER = re.compile(r"\b(?:two|three|four|five|six|seven|eight|nine|ten|several|some|\d{1,2})\b", re.IGNORECASE)
 _CREATIVE = re.compile(
-    r"\b(?:poems?|poetry|haikus?|limericks?|sonnets?|songs?|jingles?|lyrics?|rap|ideas?|gifts?|traits?|stor(?:y|ies)|fairy ?tales?|fables?|jokes?|puns?|riddles?|tweets?|slogans?|taglines?|dialogues?|scripts?\s+for|monologue|conversation"
-    r"|imagine|pretend|role ?play|fiction\w*|novel|scene|character|speech|letter|e-?mail|essay|paragraph|sentences?|advertisements?|acrostic|metaphors?|similes?|analog(?:y|ies)|quotes?|captions?|headlines?|titles?|names?"
-    r"|lists?|examples?|suggest\w*|synonyms?|antonyms?|rhym\w*|words?|random|invent|recipes?|menu|ingredients|playlist|summar\w*|paraphras\w*|rewrit\w*|rewrite|translat\w*|classif\w*|categor\w*|convert|sort|correct|edit|fix|fill|complete|continue"
-    r"|identify|extract|select|choose|predict|https?://|solve|calculate|compute|evaluate|simplify|equation|sum|product|encrypt|decrypt|encode|decode|reverse|count)\b",
+    r"\b(?:poems?|poetry|haikus?|limericks?|sonnets?|songs?|jingles?|lyrics?|rap|ideas?|gifts?|traits?|stor(?:y"
+    r"|ies)|fairy ?tales?|fables?|jokes?|puns?|riddles?|tweets?|slogans?|taglines?|dialogues?|scripts?\s+for"
+    r"|monologue|conversation"
+    r"|imagine|pretend|role ?play|fiction\w*|novel|scene|character|speech|letter|e-?mail|essay|paragraph"
+    r"|sentences?|advertisements?|acrostic|metaphors?|similes?|analog(?:y|ies)|quotes?|captions?|headlines?"
+    r"|titles?|names?"
+    r"|lists?|examples?|suggest\w*|synonyms?|antonyms?|rhym\w*|words?|random|invent|recipes?|menu|ingredients"
+    r"|playlist|summar\w*|paraphras\w*|rewrit\w*|rewrite|translat\w*|classif\w*|categor\w*|convert|sort|correct"
+    r"|edit|fix|fill|complete|continue"
+    r"|identify|extract|select|choose|predict|https?://|solve|calculate|compute|evaluate|simplify|equation|sum"
+    r"|product|encrypt|decrypt|encode|decode|reverse|count)\b",
     re.IGNORECASE,
 )
 _EXPLAINS = re.compile(
-    r"\A\W*(?:(?:can|could|would)\s+you\s+(?:please\s+)?|please\s+|hi[,!.]?\s+|hello[,!.]?\s+)?(?:what|why|how|explain|describe|when|where|who|which|compare|discuss|define|tell\s+me|teach|is|are|does|do|should|in\s+what)\b",
+    r"\A\W*(?:(?:can|could|would)\s+you\s+(?:please\s+)?|please\s+|hi[,!.]?\s+|hello[,!.]?\s+)?(?:what|why|how"
+    r"|explain|describe|when|where|who|which|compare|discuss|define|tell\s+me|teach|is|are|does|do|should"
+    r"|in\s+what)\b",
     re.I,
 )
 
@@ -116,9 +152,11 @@ def _terms(text: str, language: str) -> dict[str, str]:
                 words[word] = None
         if len(words) >= MAX_WORDS:
             break
-    stemmer = snowballstemmer.stemmer(_STEMMERS.get(language, "english"))  # holds state: one a call, for threads
-    listed = list(words)
-    return dict(reversed([*zip(reversed(stemmer.stemWords(listed[::-1])[::-1]), listed[::-1], strict=True)]))
+    stemmer = Stemmer.Stemmer(_STEMMERS.get(language, "english"))  # holds state: one a call, for threads
+    stems: dict[str, str] = {}
+    for stem, word in zip(stemmer.stemWords(list(words)), words, strict=True):
+        stems.setdefault(stem, word)
+    return stems
 
 
 def _is_in(stem: str, found: dict[str, str]) -> bool:
@@ -139,4 +177,4 @@ def _stop_words(language: str) -> frozenset[str]:
 
 @cache
 def _instruction_stems() -> frozenset[str]:
-    return frozenset(snowballstemmer.stemmer("english").stemWords(sorted(_INSTRUCTION)))
+    return frozenset(Stemmer.Stemmer("english").stemWords(sorted(_INSTRUCTION)))

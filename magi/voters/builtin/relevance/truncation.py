@@ -3,18 +3,29 @@
 import re
 
 from magi.voters.builtin.fences import Document
+from magi.voters.builtin.text import words
 
 _MARKED = re.compile(
-    r"(?:\[\s*(?:truncated|continued|cut off|output truncated|to be continued|\d+ (?:more )?(?:lines|characters|tokens) (?:omitted|truncated))\s*\]"
-    r"|<(?:truncated|max_tokens)>|\(\s*(?:continued|truncated|cut off)[^)\n]{0,40}\)|(?:…|\.\.\.)\s*\(?(?:continued|truncated)\)?|\bfinish_reason\W{1,4}length\b)\s*\Z",
+    r"(?:\[\s*(?:truncated|continued|cut off|output truncated|to be continued|\d+ (?:more )?(?:lines|characters"
+    r"|tokens) (?:omitted|truncated))\s*\]"
+    r"|<(?:truncated|max_tokens)>|\(\s*(?:continued|truncated|cut off)[^)\n]{0,40}\)|(?:…"
+    r"|\.\.\.)\s*\(?(?:continued|truncated)\)?|\bfinish_reason\W{1,4}length\b)\s*\Z",
     re.IGNORECASE,
 )
-_DANGLING = frozenset(
-    ["a", "an", "the", "and", "or", "nor", "of", "to", "in", "on", "at", "by", "for", "with", "from", "into", "onto", "upon", "about", "than", "that", "which", "who", "whom", "whose", "where", "when", "while", "because", "if", "although", "though", "unless", "until", "since", "as", "is", "are", "was", "were", "be", "been", "being", "am", "has", "have", "had", "do", "does", "did", "will", "would", "shall", "should", "can", "could", "may", "might", "must", "its", "their", "his", "her", "our", "your", "my", "this", "these", "those", "such", "very", "more", "most", "some", "any", "every", "each", "either", "neither", "both", "between", "among", "through", "during", "before", "after", "without", "within", "against", "toward", "towards", "including"]
+_DANGLING = words(
+    """
+    a an the and or nor of to in on at by for with from into onto upon about than that which who whom whose
+    where when while because if although though unless until since as is are was were be been being am has have
+    had do does did will would shall should can could may might must its their his her our your my this these
+    those such very more most some any every each either neither both between among through during before after
+    without within against toward towards including
+    """
 )
 _ENDS = '.!?:;…"”’»)]}>*_`~|。！？）」』।؟♪♥'
 _EXCUSED = re.compile(
-    r"\b(?:poem|poetry|haiku|limerick|song|lyrics?|rap|sonnet|verse|acrostic|rhym\w*|slogan|tagline|title|headline|list|name|tweet|hashtag|caption|keywords?|complete the|continue the|fill in|fragment|table|chart|recipe"
+    r"\b(?:poem|poetry|haiku|limerick|song|lyrics?|rap|sonnet|verse|acrostic|rhym\w*|slogan|tagline|title"
+    r"|headline|list|name|tweet|hashtag|caption|keywords?|complete the|continue the|fill in|fragment|table|chart"
+    r"|recipe"
     r"|sentence starters?|prepositions?|conjunctions?|articles?|prompt|subject line|haikus|words?|phrase|quote)s?\b",
     re.IGNORECASE,
 )
@@ -24,7 +35,7 @@ MIN_WORDS = 12
 
 
 def cut_off(document: Document, query: str) -> str | None:
-    """How an answer is seen to break off, as the end of a sentence about it; None when it ends well or nobody can tell."""
+    """How an answer is seen to break off, as part of a sentence; None when it ends well or nobody can tell."""
     if (
         document.blocks
         and not document.blocks[-1].closed

@@ -24,27 +24,41 @@ def _danger(what: str, fix: str, pattern: str, allowed: str | None = None) -> Da
     return Danger(what, fix, re.compile(pattern, re.I), re.compile(allowed, re.I) if allowed else None)
 
 
-_RM = r"\brm\s+(?:-{1,2}[\w=-]{1,30}\s+){0,4}-{1,2}(?:r\w{0,4}|\w{0,3}r\w{0,3}|recursive)\b(?:\s+-{1,2}[\w=-]{1,30}){0,4}\s+(?:--\s+)?[\"']?"
-_TRUSTED = r"sh\.rustup\.rs|get\.docker\.com|raw\.githubusercontent\.com/(?:Homebrew|nvm-sh)/|astral\.sh/|deno\.land/|bun\.sh/|install\.python-poetry\.org|get\.helm\.sh|raw\.githubusercontent\.com/helm/|get\.k3s\.io|deb\.nodesource\.com|ohmyz|starship\.rs|tailscale\.com"
-_DELETES = r"\b(?:drop|delet|remov|truncat|reset|wip(?:e|ing)|clean|clear|empty|purge|recreate|tear ?down|rollback|migrat|destroy)"
+_RM = (
+    r"\brm\s+(?:-{1,2}[\w=-]{1,30}\s+){0,4}-{1,2}(?:r\w{0,4}|\w{0,3}r\w{0,3}"
+    r"|recursive)\b(?:\s+-{1,2}[\w=-]{1,30}){0,4}\s+(?:--\s+)?[\"']?"
+)
+_TRUSTED = (
+    r"sh\.rustup\.rs|get\.docker\.com|raw\.githubusercontent\.com/(?:Homebrew|nvm-sh)/|astral\.sh/|deno\.land/"
+    r"|bun\.sh/|install\.python-poetry\.org|get\.helm\.sh|raw\.githubusercontent\.com/helm/|get\.k3s\.io"
+    r"|deb\.nodesource\.com|ohmyz|starship\.rs|tailscale\.com"
+)
+_DELETES = (
+    r"\b(?:drop|delet|remov|truncat|reset|wip(?:e|ing)|clean|clear|empty|purge|recreate|tear ?down|rollback|migrat"
+    r"|destroy)"
+)
 
 DANGERS: tuple[Danger, ...] = (
     _danger(
         "deletes the whole system or home directory",
         "name the one directory that is meant",
-        _RM
-        + r"(?:/(?=[\s\"';&|)]|$)|/\*|~/?(?=[\s\"';&|)]|$)|~/\*|\$\{?HOME\}?/?(?=[\s\"';&|)]|$)|/(?:etc|usr|bin|boot|var|lib|home|root|sbin|opt)/?(?=[\s\"';&|)*]|$)|\*(?:\s|$))"
+        _RM + r"(?:/(?=[\s\"';&|)]|$)|/\*|~/?(?=[\s\"';&|)]|$)|~/\*|\$\{?HOME\}?/?(?=[\s\"';&|)]|$)|/(?:etc|usr|bin"
+        r"|boot|var|lib|home|root|sbin|opt)/?(?=[\s\"';&|)*]|$)|\*(?:\s|$))"
         r"|\brm\b.{0,60}--no-preserve-root",
     ),
     _danger(
         "deletes the whole file system",
         "name the one directory that is meant",
-        r"\brmtree\(\s*[\"'](?:/|~|C:\\+)[\"']|\bfind\s+/\s.{0,80}-delete\b|\bRemove-Item\b.{0,60}[\"' ](?:[A-Z]:\\|/)(?:\*|[\"']|\s|$)|\b(?:del|rd|rmdir)\s+(?:/[sqf]\s+){1,3}[\"']?[A-Z]:\\(?:\*|\s|[\"']|$)",
+        r"\brmtree\(\s*[\"'](?:/|~|C:\\+)[\"']|\bfind\s+/\s.{0,80}-delete\b"
+        r"|\bRemove-Item\b.{0,60}[\"' ](?:[A-Z]:\\|/)(?:\*|[\"']|\s|$)|\b(?:del|rd"
+        r"|rmdir)\s+(?:/[sqf]\s+){1,3}[\"']?[A-Z]:\\(?:\*|\s|[\"']|$)",
     ),
     _danger(
         "overwrites a disk",
         "remove it, or name a file and not a device",
-        r"\bdd\b.{0,120}\bof=/dev/(?:[sh]d[a-z]|nvme|vd[a-z]|mmcblk|disk\d)|(?<![0-9&2])>\s{0,3}/dev/(?:[sh]d[a-z]|nvme\d|vd[a-z])|\b(?:cat|shred|wipefs)\b.{0,80}/dev/(?:[sh]d[a-z]|nvme\d)",
+        r"\bdd\b.{0,120}\bof=/dev/(?:[sh]d[a-z]|nvme|vd[a-z]|mmcblk|disk\d)"
+        r"|(?<![0-9&2])>\s{0,3}/dev/(?:[sh]d[a-z]|nvme\d|vd[a-z])|\b(?:cat|shred"
+        r"|wipefs)\b.{0,80}/dev/(?:[sh]d[a-z]|nvme\d)",
         r"\b(?:bootable|flash|image|clone|wipe|erase|shred|dd)\b",
     ),
     _danger(
@@ -56,83 +70,111 @@ DANGERS: tuple[Danger, ...] = (
     _danger(
         "is a fork bomb",
         "remove it",
-        r":\s*\(\s*\)\s*\{\s*:\s*\|\s*:\s*&\s*\}\s*;\s*:|\bos\.fork\(\)\s*while\b|\bwhile\s+(?:True|1)\s*:\s*os\.fork\(\)|%0\s*\|\s*%0",
+        r":\s*\(\s*\)\s*\{\s*:\s*\|\s*:\s*&\s*\}\s*;\s*:|\bos\.fork\(\)\s*while\b|\bwhile\s+(?:True"
+        r"|1)\s*:\s*os\.fork\(\)|%0\s*\|\s*%0",
     ),
     _danger(
         "runs whatever a server sends",
         "download it, read it, then run it",
         r"\b(?:curl|wget)\b(?![^|;\n]{0,200}(?:"
         + _TRUSTED
-        + r"))[^|;\n]{0,300}\|\s*(?:sudo\s+(?:-\w+\s+)?)?(?:/\w+/)?(?:ba|z|da|k)?sh\b|\b(?:ba|z)?sh\s+(?:-c\s+)?[\"']?(?:<\(|\$\()\s*(?:curl|wget)\b(?![^)\n]{0,200}(?:"
+        + r"))[^|;\n]{0,300}\|\s*(?:sudo\s+(?:-\w+\s+)?)?(?:/\w+/)?(?:ba|z|da|k)?sh\b|\b(?:ba"
+        r"|z)?sh\s+(?:-c\s+)?[\"']?(?:<\(|\$\()\s*(?:curl|wget)\b(?![^)\n]{0,200}(?:"
         + _TRUSTED
-        + r"))|\b(?:curl|wget)\b[^|;\n]{0,300}\|\s*(?:sudo\s+)?(?:python[23]?|perl|ruby|node)\b|\b(?:iex|invoke-expression)\b.{0,80}(?:downloadstring|\biwr\b|\birm\b|invoke-webrequest)|\bpowershell(?:\.exe)?\b.{0,80}\s-e(?:nc|ncodedcommand)?\s+[A-Za-z0-9+/=]{40}",
+        + r"))|\b(?:curl|wget)\b[^|;\n]{0,300}\|\s*(?:sudo\s+)?(?:python[23]?|perl|ruby|node)\b|\b(?:iex"
+        r"|invoke-expression)\b.{0,80}(?:downloadstring|\biwr\b|\birm\b|invoke-webrequest)"
+        r"|\bpowershell(?:\.exe)?\b.{0,80}\s-e(?:nc|ncodedcommand)?\s+[A-Za-z0-9+/=]{40}",
     ),
     _danger(
         "opens a shell to another machine",
         "remove it",
-        r"\b(?:ba|z|da)?sh\s+-i\b.{0,40}/dev/(?:tcp|udp)/|\b(?:nc|ncat|netcat)\b.{0,80}\s-\w{0,4}[ec]\s+[\"']?(?:/bin/)?(?:ba|z)?(?:sh|cmd|powershell)|\bmkfifo\b.{0,120}\b(?:nc|ncat|netcat)\b|socket\.socket\(.{0,400}(?:dup2|pty\.spawn|/bin/(?:ba)?sh)|\bsocat\b.{0,120}exec:[\"']?(?:/bin/)?(?:ba)?sh",
+        r"\b(?:ba|z|da)?sh\s+-i\b.{0,40}/dev/(?:tcp|udp)/|\b(?:nc|ncat"
+        r"|netcat)\b.{0,80}\s-\w{0,4}[ec]\s+[\"']?(?:/bin/)?(?:ba|z)?(?:sh|cmd|powershell)"
+        r"|\bmkfifo\b.{0,120}\b(?:nc|ncat|netcat)\b|socket\.socket\(.{0,400}(?:dup2|pty\.spawn|/bin/(?:ba)?sh)"
+        r"|\bsocat\b.{0,120}exec:[\"']?(?:/bin/)?(?:ba)?sh",
     ),
     _danger(
         "gives everybody all rights to the system",
         "grant what is needed on the file that needs it",
-        r"\bchmod\s+(?:-{1,2}[\w-]{1,20}\s+){0,3}(?:-R|--recursive)\s+(?:a\+rwx|0?777)\s+[\"']?/(?:\s|$|[\"';&]|etc|usr|var|home|bin|lib)|\bchmod\s+(?:0?777|a\+rwx)\s+(?:-R|--recursive)\s+[\"']?/(?:\s|$)|\bchmod\s+0?[67]66\s+/etc/(?:passwd|shadow|sudoers)|\bchown\s+-R\s+\S{1,60}\s+/(?:\s|$)",
+        r"\bchmod\s+(?:-{1,2}[\w-]{1,20}\s+){0,3}(?:-R|--recursive)\s+(?:a\+rwx|0?777)\s+[\"']?/(?:\s|$|[\"';&]"
+        r"|etc|usr|var|home|bin|lib)|\bchmod\s+(?:0?777|a\+rwx)\s+(?:-R|--recursive)\s+[\"']?/(?:\s|$)"
+        r"|\bchmod\s+0?[67]66\s+/etc/(?:passwd|shadow|sudoers)|\bchown\s+-R\s+\S{1,60}\s+/(?:\s|$)",
     ),
     _danger(
         "gives away administrator rights",
         "grant the one command that is needed",
-        r"\bALL\s*=\s*\(ALL(?::ALL)?\)\s*NOPASSWD\s*:\s*ALL\b.{0,40}(?:sudoers|>>)|\becho\b.{0,100}NOPASSWD.{0,60}/etc/sudoers",
+        r"\bALL\s*=\s*\(ALL(?::ALL)?\)\s*NOPASSWD\s*:\s*ALL\b.{0,40}(?:sudoers|>>)"
+        r"|\becho\b.{0,100}NOPASSWD.{0,60}/etc/sudoers",
         r"\bsudo|passwordless|password-less\b",
     ),
     _danger(
         "turns off the check of certificates",
         "keep it, and add the certificate that is missing",
-        r"\bverify\s*=\s*False\b|\bcurl\b[^|;\n]{0,120}\s(?:-k|--insecure)\b|\bwget\b[^|;\n]{0,120}--no-check-certificate|NODE_TLS_REJECT_UNAUTHORIZED[\"'\]]{0,2}\s*[=:]\s*[\"']?0|\bInsecureSkipVerify\s*:\s*true|\brejectUnauthorized\s*:\s*false|_create_unverified_context|\bssl\.CERT_NONE\b|http\.sslVerify[\"']?[\s=]+[\"']?false|CURLOPT_SSL_VERIFY(?:PEER|HOST)\s*,\s*(?:false|0)|\bdisable_warnings\(.{0,60}InsecureRequestWarning|danger_accept_invalid_certs\(true\)|\bstrict-ssl\s+false",
+        r"\bverify\s*=\s*False\b|\bcurl\b[^|;\n]{0,120}\s(?:-k|--insecure)\b"
+        r"|\bwget\b[^|;\n]{0,120}--no-check-certificate|NODE_TLS_REJECT_UNAUTHORIZED[\"'\]]{0,2}\s*[=:]\s*[\"']?"
+        r"0|\bInsecureSkipVerify\s*:\s*true|\brejectUnauthorized\s*:\s*false|_create_unverified_context"
+        r"|\bssl\.CERT_NONE\b|http\.sslVerify[\"']?[\s=]+[\"']?false|CURLOPT_SSL_VERIFY(?:PEER"
+        r"|HOST)\s*,\s*(?:false|0)|\bdisable_warnings\(.{0,60}InsecureRequestWarning"
+        r"|danger_accept_invalid_certs\(true\)|\bstrict-ssl\s+false",
         r"self[- ]?signed|insecure|certificate|\bssl\b|\btls\b|verif",
     ),
     _danger(
         "turns off a protection of the system",
         "open the one port or path that is needed",
-        r"\bufw\s+disable\b|\biptables\s+(?:-F|--flush)\b|\bsetenforce\s+0\b|\bSELINUX\s*=\s*disabled\b|\bsystemctl\s+(?:stop|disable|mask)\s+(?:--now\s+)?(?:firewalld|ufw|apparmor|auditd)|\bnetsh\s+advfirewall\s+set\s+\w{0,20}\s+state\s+off|\bSet-MpPreference\b.{0,60}-Disable\w{0,30}\s+\$?true|\bcsrutil\s+disable\b|\bspctl\s+--master-disable",
+        r"\bufw\s+disable\b|\biptables\s+(?:-F|--flush)\b|\bsetenforce\s+0\b|\bSELINUX\s*=\s*disabled\b"
+        r"|\bsystemctl\s+(?:stop|disable|mask)\s+(?:--now\s+)?(?:firewalld|ufw|apparmor|auditd)"
+        r"|\bnetsh\s+advfirewall\s+set\s+\w{0,20}\s+state\s+off"
+        r"|\bSet-MpPreference\b.{0,60}-Disable\w{0,30}\s+\$?true|\bcsrutil\s+disable\b"
+        r"|\bspctl\s+--master-disable",
         r"firewall|iptables|ufw|selinux|defender|apparmor|sip\b|gatekeeper",
     ),
     _danger(
         "overwrites a shared branch",
         "push to a branch of your own, or use --force-with-lease after agreeing",
-        r"\bgit\s+push\s+(?:[\w./-]{1,60}\s+){0,3}(?:-f|--force)(?!-with)\b[^\n;&|]{0,60}\b(?:main|master|release|production|develop)\b|\bgit\s+push\s+[^\n;&|]{0,60}\b(?:main|master|production)\b[^\n;&|]{0,30}\s(?:-f|--force)(?!-with)\b|\bgit\s+push\s+\S{1,40}\s+\+(?:main|master)\b",
+        r"\bgit\s+push\s+(?:[\w./-]{1,60}\s+){0,3}(?:-f|--force)(?!-with)\b[^\n;&|]{0,60}\b(?:main|master"
+        r"|release|production|develop)\b|\bgit\s+push\s+[^\n;&|]{0,60}\b(?:main|master"
+        r"|production)\b[^\n;&|]{0,30}\s(?:-f|--force)(?!-with)\b|\bgit\s+push\s+\S{1,40}\s+\+(?:main|master)\b",
         r"force|overwrite|rewrite|history",
     ),
     _danger(
         "deletes a database or all of its rows",
         "restrict it, or make sure that it was asked for",
-        r"\bDROP\s+(?:DATABASE|SCHEMA)\s+(?:IF\s+EXISTS\s+)?[\w\"`\[.]|\bTRUNCATE\s+(?:TABLE\s+)?[\w\"`\[.]{2,60}\s*(?:;|,|$|CASCADE|RESTART)|\bDROP\s+TABLE\s+(?!IF\s+EXISTS)[\w\"`\[.]|\bDELETE\s+FROM\s+[\w\"`\[\].]{1,80}\s*;|\b(?:dropDatabase\(\)|FLUSHALL\b)",
+        r"\bDROP\s+(?:DATABASE|SCHEMA)\s+(?:IF\s+EXISTS\s+)?[\w\"`\[.]"
+        r"|\bTRUNCATE\s+(?:TABLE\s+)?[\w\"`\[.]{2,60}\s*(?:;|,|$|CASCADE|RESTART)"
+        r"|\bDROP\s+TABLE\s+(?!IF\s+EXISTS)[\w\"`\[.]|\bDELETE\s+FROM\s+[\w\"`\[\].]{1,80}\s*;"
+        r"|\b(?:dropDatabase\(\)|FLUSHALL\b)",
         _DELETES,
     ),
     _danger(
         "exposes the machine to the network without a password",
         "require authentication",
-        r"\b(?:PermitEmptyPasswords|PermitRootLogin)\s+yes\b|\bPGPASSWORD=\s|host\s+all\s+all\s+0\.0\.0\.0/0\s+trust\b|\bxhost\s+\+(?:\s|$)",
+        r"\b(?:PermitEmptyPasswords|PermitRootLogin)\s+yes\b|\bPGPASSWORD=\s"
+        r"|host\s+all\s+all\s+0\.0\.0\.0/0\s+trust\b|\bxhost\s+\+(?:\s|$)",
         r"root login|permitrootlogin|trust",
     ),
     _danger(
         "stops every process or the machine",
         "name the one process that is meant",
-        r"\bkill\s+-(?:9|KILL)\s+-1\b|\bcrontab\s+-r\b|\bpkill\s+-9\s+-u\s+root\b|>\s{0,3}/etc/(?:passwd|shadow|sudoers|fstab)\b",
+        r"\bkill\s+-(?:9|KILL)\s+-1\b|\bcrontab\s+-r\b|\bpkill\s+-9\s+-u\s+root\b|>\s{0,3}/etc/(?:passwd|shadow"
+        r"|sudoers|fstab)\b",
         r"crontab|cron",
     ),
 )
 _WARNED = re.compile(
-    r"\b(?:never|don['’]?t|do\s+not|must\s+not|should\s+not|shouldn['’]t|avoid|beware|refuse|dangerous|destructive|harmful|malicious|catastroph\w*|warning|caution|careful"
-    r"|instead\s+of|rather\s+than|unsafe|insecure|vulnerab\w*|bad\s+(?:idea|practice)|wipes?\s+(?:out\s+)?(?:your|the)\s+(?:entire|whole)|what\s+not\s+to|attacker|exploit|#\s*bad\b|✗|❌)",
+    r"\b(?:never|don['’]?t|do\s+not|must\s+not|should\s+not|shouldn['’]t|avoid|beware|refuse|dangerous"
+    r"|destructive|harmful|malicious|catastroph\w*|warning|caution|careful"
+    r"|instead\s+of|rather\s+than|unsafe|insecure|vulnerab\w*|bad\s+(?:idea|practice)"
+    r"|wipes?\s+(?:out\s+)?(?:your|the)\s+(?:entire|whole)|what\s+not\s+to|attacker|exploit|#\s*bad\b|✗|❌)",
     re.I,
 )
 _WARNED_LINES = 2
-"""Lines before a command in which a warning covers it; with the sentence it stands in, that is what a reader reads first."""
+"""Lines before a command in which a warning covers it: what a reader reads just before it."""
 
 
 def scan(answer: str, query: str, unfenced: frozenset[int]) -> Iterator[Finding]:
     """Dangerous commands that the answer does not warn of and the query did not name.
 
-    `unfenced` are the lines (from 1) of prose: a warning in the same sentence counts there, in code only a comment does.
+    `unfenced` are the lines (from 1) of prose: a warning on the same line counts there, in code only a comment does.
     """
     asked = query.lower()
     lines = answer.split("\n")

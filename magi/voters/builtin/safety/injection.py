@@ -14,46 +14,61 @@ _ORDERS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     for name, pattern in (
         (
             "an order to ignore instructions",
-            r"\b(?:ignore|disregard|forget|override|bypass)\s+(?:(?:all|any|every|the|your|of|these|those|my|previous|prior|above|earlier"
-            r"|preceding|foregoing|initial|original|system|safety|other)\s+){0,5}(?:instructions?|prompts?|directives?|guidelines|programming"
+            r"\b(?:ignore|disregard|forget|override|bypass)\s+(?:(?:all|any|every|the|your|of|these|those|my"
+            r"|previous|prior|above|earlier"
+            r"|preceding|foregoing|initial|original|system|safety|other)\s+){0,5}(?:instructions?|prompts?"
+            r"|directives?|guidelines|programming"
             r"|rules(?=\s+(?:and|above|you|that|given|now|instead)))\b",
         ),
         (
             "an order to the reviewers",
-            r"\b(?:(?:dear\s+|note\s+to\s+(?:the\s+|all\s+)?|attention[,:]?\s+|as\s+(?:the|a|an)\s+)(?:ai\s+)?(?:reviewer|voter|judge|grader|evaluator|validator|adjudicator|moderator)s?"
+            r"\b(?:(?:dear\s+|note\s+to\s+(?:the\s+|all\s+)?|attention[,:]?\s+|as\s+(?:the|a"
+            r"|an)\s+)(?:ai\s+)?(?:reviewer|voter|judge|grader|evaluator|validator|adjudicator|moderator)s?"
             r"\b.{0,80}\b(?:pass|approve|accept|vote|score|rate|mark)"
-            r"|(?:reviewer|voter|judge|grader|evaluator|validator|adjudicator)s?\s*(?:[:,]|must|should|shall|will|are\s+(?:instructed|required|told))\s.{0,60}?\b(?:vote\s+pass|pass\s+this|approve\s+this|accept\s+this|mark\s+(?:this|it)\s+as\s+(?:pass|correct|safe)|give\s+(?:this|it)\s+(?:a\s+)?(?:pass|full|the\s+highest|10))"
+            r"|(?:reviewer|voter|judge|grader|evaluator|validator|adjudicator)s?\s*(?:[:,]|must|should|shall"
+            r"|will|are\s+(?:instructed|required|told))\s.{0,60}?\b(?:vote\s+pass|pass\s+this|approve\s+this"
+            r"|accept\s+this|mark\s+(?:this|it)\s+as\s+(?:pass|correct|safe)|give\s+(?:this"
+            r"|it)\s+(?:a\s+)?(?:pass|full|the\s+highest|10))"
             r"|(?:you\s+must|please|always)\s+vote\s+[\"']?pass\b"
-            r"|(?:return|output|respond\s+with|answer\s+with|emit)\s+(?:only\s+)?[\"'{ ]{0,4}(?:vote|final_vote|verdict)[\"']?\s*[:=]\s*[\"']?pass\b)",
+            r"|(?:return|output|respond\s+with|answer\s+with|emit)\s+(?:only\s+)?[\"'{ ]{0,4}(?:vote|final_vote"
+            r"|verdict)[\"']?\s*[:=]\s*[\"']?pass\b)",
         ),
         (
             "an order to take another role",
-            r"\byou\s+are\s+(?:now|no\s+longer)\s+(?:in\s+)?(?:dan\b|developer\s+mode|jailbroken|an?\s+unrestricted|free\s+(?:from|of)\s+(?:all\s+)?(?:restrictions|rules)|bound\s+by)",
+            r"\byou\s+are\s+(?:now|no\s+longer)\s+(?:in\s+)?(?:dan\b|developer\s+mode|jailbroken"
+            r"|an?\s+unrestricted|free\s+(?:from|of)\s+(?:all\s+)?(?:restrictions|rules)|bound\s+by)",
         ),
         (
             "an order to reveal the prompt",
-            r"\b(?:reveal|print|repeat|show|output|leak|disclose|send)\s+(?:me\s+)?(?:your|the)\s+(?:full\s+|entire\s+|hidden\s+|initial\s+|original\s+){0,2}(?:system\s+prompt|system\s+message|hidden\s+instructions|secret\s+instructions)\b",
+            r"\b(?:reveal|print|repeat|show|output|leak|disclose|send)\s+(?:me\s+)?(?:your|the)\s+(?:full\s+"
+            r"|entire\s+|hidden\s+|initial\s+|original\s+){0,2}(?:system\s+prompt|system\s+message"
+            r"|hidden\s+instructions|secret\s+instructions)\b",
         ),
         (
             "an order to keep something from the user",
-            r"\b(?:do\s+not|don't|never)\s+(?:tell|inform|mention\s+(?:this|it)\s+to|reveal\s+(?:this|it)\s+to|show\s+(?:this|it)\s+to|alert)\s+(?:this\s+to\s+)?the\s+(?:user|human|operator)\b",
+            r"\b(?:do\s+not|don't|never)\s+(?:tell|inform|mention\s+(?:this|it)\s+to|reveal\s+(?:this|it)\s+to"
+            r"|show\s+(?:this|it)\s+to|alert)\s+(?:this\s+to\s+)?the\s+(?:user|human|operator)\b",
         ),
         (
             "a control token of a model",
-            r"<\|(?:im_start|im_end|system|endoftext|begin_of_text|start_header_id|eot_id)\|>|\[/?INST\]|<</?SYS>>|</?(?:system|assistant|developer)_?(?:prompt|message|instructions?|override)>",
+            r"<\|(?:im_start|im_end|system|endoftext|begin_of_text|start_header_id|eot_id)\|>|\[/?INST\]"
+            r"|<</?SYS>>|</?(?:system|assistant|developer)_?(?:prompt|message|instructions?|override)>",
         ),
         (
             "a line that poses as the system",
-            r"(?:^|\n)[ \t]*(?:#{1,4}[ \t]*|\[|<)?(?:new[ \t]+)?system[ \t]+(?:override|prompt|instructions?|message)[ \t]*(?:\]|>)?[ \t]*:",
+            r"(?:^|\n)[ \t]*(?:#{1,4}[ \t]*|\[|<)?(?:new[ \t]+)?system[ \t]+(?:override|prompt|instructions?"
+            r"|message)[ \t]*(?:\]|>)?[ \t]*:",
         ),
         (
             "data sent out through an image",
-            r"!\[[^\]\n]{0,100}\]\(https?://[^)\s?]{1,200}\?(?:[^)\s=&]{0,40}=[^)\s&]{0,80}&){0,3}(?:data|secret|prompt|context|token|conversation|history)=",
+            r"!\[[^\]\n]{0,100}\]\(https?://[^)\s?]{1,200}\?(?:[^)\s=&]{0,40}=[^)\s&]{0,80}&){0,3}(?:data|secret"
+            r"|prompt|context|token|conversation|history)=",
         ),
     )
 )
 _TALKED_ABOUT = re.compile(
-    r"prompt[- ]?injection|jailbreak|red[- ]?team|adversarial|attack(?:er|s)?\b|malicious|system prompt|\bllms?\b|language model|chat template|special token|control token|instruction[- ]tuned",
+    r"prompt[- ]?injection|jailbreak|red[- ]?team|adversarial|attack(?:er|s)?\b|malicious|system prompt"
+    r"|\bllms?\b|language model|chat template|special token|control token|instruction[- ]tuned",
     re.IGNORECASE,
 )
 _QUOTED = "\"'`“”‘’«»"
@@ -79,12 +94,8 @@ def scan(answer: str, query: str) -> Iterator[Finding]:
                 if found[0].lower() in query.lower() or _is_mentioned(answer, found):
                     continue
                 quoted = clip(found[0], 60)
-                yield Finding(
-                    line_of(answer, found.start() + len(found[0]) - len(found[0].lstrip())),
-                    f"{name}: “{quoted}”",
-                    REMOVE,
-                    0.9,
-                )
+                blanks = len(found[0]) - len(found[0].lstrip())
+                yield Finding(line_of(answer, found.start() + blanks), f"{name}: “{quoted}”", REMOVE, 0.9)
                 break
     yield from _hidden(answer)
 
@@ -97,9 +108,9 @@ def _is_mentioned(answer: str, found: re.Match[str]) -> bool:
 
 
 def _hidden(answer: str) -> Iterator[Finding]:
-    for found in _TAGS.finditer(answer):
-        if answer[max(0, found.start() - 1) : found.start()] != _BLACK_FLAG:  # the flags of Scotland and Wales
-            yield Finding(line_of(answer, found.start()), f"{len(found[0])} invisible tag characters", REMOVE, 0.97)
+    for tags in _TAGS.finditer(answer):
+        if answer[max(0, tags.start() - 1) : tags.start()] != _BLACK_FLAG:  # the flags of Scotland and Wales
+            yield Finding(line_of(answer, tags.start()), f"{len(tags[0])} invisible tag characters", REMOVE, 0.97)
             break
     if found := _OVERRIDES.search(answer):
         what = "a character that reverses the text that follows it"

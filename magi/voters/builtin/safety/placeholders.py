@@ -6,7 +6,8 @@ from collections import Counter
 
 _WORDS = re.compile(
     r"example|sample|placeholder|dummy|fake|your|my[-_]?(?:secret|pass|token|key|api)|change[-_]?(?:me|this|it)|replace"
-    r"|insert|redacted|removed|hidden|masked|todo|xxx|\*{3}|\.{3}|…|<|>|\$\{|\{\{|%\(|foo|bar(?![a-z])|test|demo|mock|hunter2"
+    r"|insert|redacted|removed|hidden|masked|todo|xxx|\*{3}|\.{3}|…|<|>|\$\{|\{\{|%\(|foo|bar(?![a-z])|test|demo"
+    r"|mock|hunter2"
     r"|password|passwd|passphrase|secret|token|api[-_]?key|access[-_]?key|undefined|null|none|string|value|here"
     r"|qwerty|abc123|letmein|admin|user(?:name)?|root|default|process\.env|os\.environ|getenv|n/a",
     re.IGNORECASE,

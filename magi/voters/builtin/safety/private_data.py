@@ -11,7 +11,7 @@ from stdnum import iban, luhn
 from stdnum.us import ssn
 
 from magi.voters.builtin.safety.finding import Finding
-from magi.voters.builtin.text import line_of, mask
+from magi.voters.builtin.text import line_of, mask, words
 
 MAX_CANDIDATES = 500
 """Of each kind that are looked at closely: parsing a phone number takes 50 µs."""
@@ -21,12 +21,23 @@ _CARD_START = re.compile(
     r"4|5[1-5]|2(?:2[2-9]|[3-6]|7[01]|720)|3[47]|3(?:0[0-5]|[68])|6(?:011|5|4[4-9])|35(?:2[89]|[3-8])"
 )
 _CARD_WORDS = re.compile(r"card|visa|master|amex|american express|payment|cvv|cvc|expir", re.I)
-_TEST_CARDS = frozenset(
-    ["4111111111111111", "4242424242424242", "4012888888881881", "4222222222222", "4000056655665556", "4000000000000002", "5555555555554444", "5105105105105100", "5200828282828210", "2223003122003222", "378282246310005", "371449635398431", "378734493671000", "6011111111111117", "6011000990139424", "30569309025904", "38520000023237", "3056930009020004", "3530111333300000", "3566002020360505", "4532015112830366", "5454545454545454", "4000000000000000", "4539578763621486", "4916338506082832", "4556737586899855"]
+_TEST_CARDS = words(
+    """
+    4111111111111111 4242424242424242 4012888888881881 4222222222222 4000056655665556 4000000000000002
+    5555555555554444 5105105105105100 5200828282828210 2223003122003222 378282246310005 371449635398431
+    378734493671000 6011111111111117 6011000990139424 30569309025904 38520000023237 3056930009020004
+    3530111333300000 3566002020360505 4532015112830366 5454545454545454 4000000000000000 4539578763621486
+    4916338506082832 4556737586899855
+    """
 )
 _IBAN = re.compile(r"(?<![A-Z0-9])[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?![A-Z0-9])")
-_TEST_IBANS = frozenset(
-    ["GB82WEST12345698765432", "DE89370400440532013000", "FR1420041010050500013M02606", "GB29NWBK60161331926819", "NL91ABNA0417164300", "ES9121000418450200051332", "IT60X0542811101000000123456", "BE68539007547034", "CH9300762011623852957", "FR7630006000011234567890189", "GB33BUKB20201555555555", "DE75512108001245126199", "AT611904300234573201", "NL02ABNA0123456789"]
+_TEST_IBANS = words(
+    """
+    GB82WEST12345698765432 DE89370400440532013000 FR1420041010050500013M02606 GB29NWBK60161331926819
+    NL91ABNA0417164300 ES9121000418450200051332 IT60X0542811101000000123456 BE68539007547034
+    CH9300762011623852957 FR7630006000011234567890189 GB33BUKB20201555555555 DE75512108001245126199
+    AT611904300234573201 NL02ABNA0123456789
+    """
 )
 _SSN = re.compile(r"(?<![\d-])\d{3}-\d{2}-\d{4}(?![\d-])")
 _EXAMPLE_SSNS = frozenset({"123-45-6789", "987-65-4321", "111-11-1111", "222-22-2222", "555-55-5555", "123-12-1234"})
@@ -34,16 +45,22 @@ _EMAIL = re.compile(
     r"(?<![\w.+%/-])([A-Za-z0-9][\w.+%-]{0,63})@([A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,4})(?![\w@])"
 )
 _NO_PERSON = re.compile(
-    r"^(?:info|support|contact|sales|help|helpdesk|admin|administrator|no-?reply|do-?not-?reply|hello|press|media|jobs|careers"
-    r"|privacy|legal|security|abuse|postmaster|webmaster|hostmaster|root|billing|office|service|services|team|feedback|git"
-    r"|marketing|hr|enquir\w*|inquir\w*|customer\w*|customer\W?\w*|orders?|events?|news\w*|mail|email|user\w*|test\w*|name|you|your\W?\w*|me"
-    r"|my\W?\w*|someone|somebody|foo|bar|baz|alice|bob|example\w*|sample\w*|first\W?name\W?\w*|first\W?last\w*|recipient|sender|dummy|abc|xyz"
+    r"^(?:info|support|contact|sales|help|helpdesk|admin|administrator|no-?reply|do-?not-?reply|hello|press"
+    r"|media|jobs|careers"
+    r"|privacy|legal|security|abuse|postmaster|webmaster|hostmaster|root|billing|office|service|services|team"
+    r"|feedback|git"
+    r"|marketing|hr|enquir\w*|inquir\w*|customer\w*|customer\W?\w*|orders?|events?|news\w*|mail|email|user\w*"
+    r"|test\w*|name|you|your\W?\w*|me"
+    r"|my\W?\w*|someone|somebody|foo|bar|baz|alice|bob|example\w*|sample\w*|first\W?name\W?\w*|first\W?last\w*"
+    r"|recipient|sender|dummy|abc|xyz"
     r"|j\W?doe|j(?:ohn|ane|ack)?[\W_]?(?:doe|smith|public|citizen)\d{0,4}|jane|john|max\W?mustermann|juan\W?perez)$",
     re.I,
 )
 _NO_HOME = re.compile(
-    r"(?:^|\.)(?:example|test|invalid|localhost|local)$|(?:^|\.)(?:example|domain|your\w*|my\w*|some\w*|company|companyname|email|mail|website|site"
-    r"|test|acme|foo|bar|abc|xyz|sample|placeholder|business|organization|school|university|corp|host|server|fake\w*|dummy\w*|hospital)"
+    r"(?:^|\.)(?:example|test|invalid|localhost|local)$|(?:^|\.)(?:example|domain|your\w*|my\w*|some\w*|company"
+    r"|companyname|email|mail|website|site"
+    r"|test|acme|foo|bar|abc|xyz|sample|placeholder|business|organization|school|university|corp|host|server"
+    r"|fake\w*|dummy\w*|hospital)"
     r"(?:\.\w{2,6}){1,2}$",
     re.I,
 )
@@ -60,12 +77,14 @@ _PERSONAL = frozenset(
     }
 )
 _CONTACT_ASKED = re.compile(
-    r"e-?mail|phone|telephone|contact|address|call\b|signature|business card|letterhead|resume|résumé|\bcv\b|cover letter|invoice|hotline"
+    r"e-?mail|phone|telephone|contact|address|call\b|signature|business card|letterhead|resume|résumé|\bcv\b"
+    r"|cover letter|invoice|hotline"
     r"|directory|customer service|reach\b|profile|regex|regular expression|valid(?:ate|ation)",
     re.I,
 )
 _INVENTED_ASKED = re.compile(
-    r"\b(?:fake|fictional|fictitious|dummy|sample|example|mock|made[- ]?up|random|imaginary|synthetic|test(?:ing)? data|invent)\b",
+    r"\b(?:fake|fictional|fictitious|dummy|sample|example|mock|made[- ]?up|random|imaginary|synthetic"
+    r"|test(?:ing)? data|invent)\b",
     re.I,
 )
 

@@ -1,8 +1,8 @@
 """Credentials in an answer: tokens whose form gives them away, private keys, passwords in addresses and assignments.
 
-The forms of tokens come from detect-secrets, whose plug-ins are run on the text in memory, without their network checks.
-Its entropy and keyword plug-ins are not used: on prose, hashes and UUIDs they cry wolf. A value counts by itself only when
-it is assigned to a name that says it is a secret.
+The forms of tokens come from detect-secrets, whose plug-ins' expressions are run on the text in memory, without their
+network checks. Its entropy and keyword plug-ins are not used: on prose, hashes and UUIDs they cry wolf. A value counts
+by itself only when it is assigned to a name that says it is a secret.
 """
 
 import base64
@@ -36,8 +36,8 @@ from magi.voters.builtin.text import mask
 REVOKE = "remove it and revoke it, since it has left its place"
 
 WINDOW, OVERLAP = 4_000, 600
-"""Long lines are scanned in pieces, overlapping by more than any token that is looked for: the plug-ins' expressions are
-not all linear, and the pieces keep the worst case found (256 KiB of near-matches) below a second."""
+"""Long lines are scanned in pieces, overlapping by more than any token that is looked for: the plug-ins' expressions
+are not all linear, and the pieces keep the worst case found (256 KiB of near-matches) below a second."""
 
 
 class _Plugin(Struct, frozen=True):
@@ -84,22 +84,26 @@ _URL_PASSWORD = re.compile(
 _PRIVATE_KEY = re.compile(r"-----BEGIN (?:[A-Z]{2,10} ){0,3}PRIVATE KEY(?: BLOCK)?-----")
 _KEY_BODY = re.compile(r"[A-Za-z0-9+/=]{40,}")
 _ASSIGNED = re.compile(
-    r"((?:passw(?:or)?d|passphrase|pwd|secret|token|(?:api|access|private|encryption|signing|auth)[_-]?key)[\w-]{0,20})[\"']?\s{0,4}(?::=|=>|[:=])\s{0,4}"
+    r"((?:passw(?:or)?d|passphrase|pwd|secret|token|(?:api|access|private|encryption|signing"
+    r"|auth)[_-]?key)[\w-]{0,20})[\"']?\s{0,4}(?::=|=>|[:=])\s{0,4}"
     r"(?:[\"'`]([^\"'`\s]{8,200})[\"'`]|([^\s\"'`,;(){}\[\]]{8,200})(?=\s|$))",
     re.IGNORECASE,
 )
 _NAME_BEFORE = re.compile(r"[\w.-]*\Z")
 _NOT_SECRET_NAME = re.compile(
-    r"hash|digest|type|url|uri|path|file|field|name|policy|length|count|limit|max|min|expir|regex|pattern|label|hint|public|csrf",
+    r"hash|digest|type|url|uri|path|file|field|name|policy|length|count|limit|max|min|expir|regex|pattern|label"
+    r"|hint|public|csrf",
     re.I,
 )
 _REFERENCE = re.compile(
-    r"^(?:[A-Za-z_]\w*(?:\.|->|::)\w[\w.()\[\]\"'>:-]*|[A-Z][A-Z0-9_]*|[a-z][a-z_]*|[a-z]+(?:[A-Z][a-z]+)+|/\S*|https?://\S*|\$\S+|%\S+|@\S+)$"
+    r"^(?:[A-Za-z_]\w*(?:\.|->|::)\w[\w.()\[\]\"'>:-]*|[A-Z][A-Z0-9_]*|[a-z][a-z_]*|[a-z]+(?:[A-Z][a-z]+)+|/\S*"
+    r"|https?://\S*|\$\S+|%\S+|@\S+)$"
 )
 
 
 _INVENTED = re.compile(
-    r"\b(?:generat|creat|suggest|invent|mak|pick|giv|think)\w{0,4}\b.{0,60}\b(?:passwords?|passphrases?|tokens?|secrets?|keys?)\b",
+    r"\b(?:generat|creat|suggest|invent|mak|pick|giv|think)\w{0,4}\b.{0,60}\b(?:passwords?|passphrases?|tokens?"
+    r"|secrets?|keys?)\b",
     re.I,
 )
 """A query for a new secret: what stands in the answer is nobody's yet."""

@@ -10,8 +10,25 @@ run("voter_1", judge)
 ```
 """
 
+from typing import TYPE_CHECKING, Any
+
 from magi.domain.messages import Opinion, Task
-from magi.voters.agent import Judge, VoterAgent
-from magi.voters.run import run
+
+if TYPE_CHECKING:
+    from magi.voters.agent import Judge, VoterAgent
+    from magi.voters.program import run
 
 __all__ = ["Judge", "Opinion", "Task", "VoterAgent", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded when asked for: the built-in voters' parsing processes import this package and need none of NATS.
+    if name == "run":
+        from magi.voters.program import run
+
+        return run
+    if name in __all__:
+        from magi.voters import agent
+
+        return getattr(agent, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

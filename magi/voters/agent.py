@@ -5,10 +5,12 @@ a free one could take.
 """
 
 import asyncio
+import contextlib
 import inspect
+import threading
 import uuid
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import msgspec
 import structlog
@@ -21,13 +23,15 @@ from magi.domain.messages import Opinion, ProgressBallot, ResultBallot, Task, de
 from magi.eventstore import subjects
 from magi.eventstore.bus import Bus, BusError, Rejected
 from magi.eventstore.consumers import TASK_ACK_WAIT
-from magi.eventstore.presence import Instance, Presence, now_ms
+from magi.eventstore.presence import HEARTBEAT, Instance, Presence, now_ms
 from magi.eventstore.pull import PullConsumer, delivery
+from magi.eventstore.streams import StreamsError
 
 log = structlog.get_logger(__name__)
 
 Judge = Callable[[Task], Awaitable[Opinion]] | Callable[[Task], Opinion]
-"""What a voter is. A plain function runs in a thread, one a task; it may block."""
+"""What a voter is. A plain function runs in a thread, one a task; it may block, and nothing stops it. A coroutine is
+cancelled at the task's deadline."""
 
 CAPACITY = 8
 """Tasks judged at once, by default."""
@@ -46,8 +50,9 @@ class VoterAgent:
         self._bus = bus
         self._judge = judge
         self._capacity = capacity
-        self._threads = ThreadPoolExecutor(capacity, thread_name_prefix=voter)
         self._open: set[asyncio.Task[None]] = set()
+        self._asking: set[asyncio.Task[None]] = set()
+        self._announcing: asyncio.Task[None] | None = None
         self._pull = PullConsumer(
             bus,
             subjects.TASKS,
@@ -68,19 +73,39 @@ class VoterAgent:
     async def start(self) -> None:
         """Begin to take tasks. Raises BusError when NATS doesn't answer."""
         await self._bus.subscribe(subjects.notice_voter(self.voter), self._refused)
-        await self._presence.start()
+        await self._look_for_consumer()
+        self._announcing = asyncio.create_task(self._announce())
         await self._pull.start()
         log.info("voter_started", voter=self.voter, capacity=self._capacity)
 
     async def stop(self, timeout: float = 2.0) -> None:
         """Take nothing more and finish what is open; what isn't done within `timeout` goes to another instance."""
         await self._pull.stop()
+        if self._announcing:
+            self._announcing.cancel()
         await self._presence.stop()
         if self._open:
             _, late = await asyncio.wait(self._open, timeout=timeout)
             for task in late:
                 task.cancel()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+            if late:
+                await asyncio.wait(late)
+
+    async def _look_for_consumer(self) -> None:
+        """Say it when there is nothing to read from: whoever registers a voter makes its consumer."""
+        name = f"{subjects.TASKS}.{subjects.task_consumer(self.voter)}"
+        if b'"error"' in await self._bus.request(f"$JS.API.CONSUMER.INFO.{name}"):
+            log.warning("voter_not_registered", voter=self.voter)
+
+    async def _announce(self) -> None:
+        """Be seen as alive. That must not keep a voter from its work: it can't make the bucket itself."""
+        while True:
+            try:
+                await self._presence.start()
+                return
+            except (BusError, Rejected, StreamsError) as error:
+                log.info("presence_missed", voter=self.voter, error=str(error))
+                await asyncio.sleep(HEARTBEAT)
 
     async def _receive(self, msg: Msg) -> None:
         work = asyncio.create_task(self._work(msg))
@@ -91,48 +116,58 @@ class VoterAgent:
         self._open.discard(work)
         if not work.cancelled() and (error := work.exception()):
             log.error("task_left", voter=self.voter, error=repr(error))  # unacknowledged: it comes again
-        asyncio.get_running_loop().create_task(self._pull.ask())
+        asking = asyncio.create_task(self._pull.ask())
+        self._asking.add(asking)
+        asking.add_done_callback(self._asking.discard)
 
     async def _work(self, msg: Msg) -> None:
         try:
             task = decode_task(msg.data)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            deadline = milliseconds(task.deadline)
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
             log.error("bad_task", voter=self.voter, error=str(error))
             await self._bus.publish(msg.reply, b"+TERM")
             return
-        attempt = delivery(msg.reply).attempt
-        task = msgspec.structs.replace(task, attempt=attempt)
-        if now_ms() >= milliseconds(task.deadline):
+        task = msgspec.structs.replace(task, attempt=delivery(msg.reply).attempt)
+        if now_ms() >= deadline:
             await self._bus.publish(msg.reply, b"+TERM")
             return
         keeper = asyncio.create_task(self._keep(msg.reply))
         progress = asyncio.create_task(self._send(task, ProgressBallot(task_id=task.task_id), "progress"))
         try:
-            opinion = await self._opinion(task)
+            opinion = await self._opinion(task, (deadline - now_ms()) / 1000)
             await progress
             if opinion is None:
                 await self._bus.publish(msg.reply, b'-NAK {"delay":%d}' % int(RETRY_AFTER * 1e9))
                 return
             await self._send(task, _ballot(task, opinion), "result")
             await self._bus.publish(msg.reply, b"+ACK")
+        except asyncio.CancelledError:
+            await self._bus.publish(msg.reply, b"-NAK")  # we stop: another instance can have it now
+            raise
         finally:
             keeper.cancel()
             progress.cancel()
 
-    async def _opinion(self, task: Task) -> Opinion | None:
-        """What the judge says; None when it raised and the task is to be tried again."""
+    async def _opinion(self, task: Task, left: float) -> Opinion | None:
+        """What the judge says; None when it raised, or didn't end in time, and the task is to be tried again."""
         try:
-            opinion: object
-            if inspect.iscoroutinefunction(self._judge):
-                opinion = await self._judge(task)
-            else:
-                opinion = await asyncio.get_running_loop().run_in_executor(self._threads, self._judge, task)
-            return msgspec.convert(msgspec.to_builtins(opinion), Opinion)
+            return _checked(await self._judged(task, left))
         except Exception as error:  # noqa: BLE001 - a judge is somebody else's code: whatever it raises is its answer
             log.warning("judge_failed", voter=self.voter, task=task.task_id, attempt=task.attempt, error=repr(error))
-            if task.attempt < ATTEMPTS:
+            if task.attempt < ATTEMPTS and now_ms() + RETRY_AFTER * 1000 < milliseconds(task.deadline):
                 return None
             return Opinion.abstains(f"could not judge, tried {task.attempt} times: {type(error).__name__}")
+
+    async def _judged(self, task: Task, left: float) -> object:
+        if inspect.iscoroutinefunction(self._judge):
+            said: object = self._judge(task)
+        else:
+            said = await _in_thread(self._judge, task)  # for as long as it takes: its thread is one of `capacity`
+        if not inspect.isawaitable(said):
+            return said
+        async with asyncio.timeout(left):
+            return await said
 
     async def _send(self, task: Task, ballot: ProgressBallot | ResultBallot, kind: str) -> None:
         """Put a ballot into the inbox, trying until the deadline: once it is acknowledged it can't be lost."""
@@ -164,7 +199,43 @@ class VoterAgent:
 
 
 def _ballot(task: Task, opinion: Opinion) -> ResultBallot:
-    reason = opinion.reason
-    if reason and len(reason) > _REASON:
-        reason = reason[: _REASON - 1] + "…"
-    return ResultBallot(task_id=task.task_id, vote=opinion.vote, reason=reason, confidence=opinion.confidence)
+    return ResultBallot(task_id=task.task_id, vote=opinion.vote, reason=opinion.reason, confidence=opinion.confidence)
+
+
+def _checked(said: object) -> Opinion:
+    """What a judge said as an opinion that can be sent. Raises ValidationError, TypeError when it is none."""
+    if not isinstance(said, Opinion):
+        raise TypeError(f"expected an Opinion, got {type(said).__name__}")
+    reason = said.reason
+    if isinstance(reason, str):
+        # Judges quote what they judge. Lone surrogates can't be encoded, a NUL can't be stored.
+        reason = reason.encode(errors="replace").decode().replace("\0", "\ufffd")
+        if len(reason) > _REASON:
+            reason = reason[: _REASON - 1] + "…"
+    return msgspec.convert({"vote": said.vote, "reason": reason, "confidence": said.confidence}, Opinion)
+
+
+async def _in_thread(function: Callable[[Task], Any], task: Task) -> Any:
+    """Call a function that may block in a thread of its own. A pool's threads would keep a process from ending."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[Any] = loop.create_future()
+
+    def tell(result: Any, error: BaseException | None) -> None:
+        if done.done():
+            return  # nobody waits any more
+        if error is None:
+            done.set_result(result)
+        else:
+            done.set_exception(error if isinstance(error, Exception) else RuntimeError(repr(error)))
+
+    def work() -> None:
+        result, error = None, None
+        try:
+            result = function(task)
+        except BaseException as raised:  # noqa: BLE001 - not even SystemExit may pass for an answer that never comes
+            error = raised
+        with contextlib.suppress(RuntimeError):  # the voter has ended
+            loop.call_soon_threadsafe(tell, result, error)
+
+    threading.Thread(target=work, daemon=True, name=f"judge {task.task_id}").start()
+    return await done

@@ -82,6 +82,8 @@ def wish(query: str) -> Wish:
     question = re.sub(r"```.*?(?:```|\Z)", " ", text, flags=re.S)
     language = _language(question)
     data = _data(question)
+    if language is not None and language not in _DATA:
+        data = None  # a program was asked for, and it is the program that deals in the format
     code = bool(_WANTS_CODE.search(question)) and not _STAGE.search(question) and language not in _DATA
     return Wish(language, code, data, data is not None and bool(_ONLY.search(question)))
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from magi.eventstore.bus import Bus
 from magi.voters.agent import CAPACITY, Judge, VoterAgent
 
 log = structlog.get_logger(__name__)
+
+_SEED = re.compile(r"SU[A-Z2-7]{56}\Z")
 
 
 class VoterStopped(Exception):
@@ -30,29 +33,40 @@ def run(
     """Be the voter `voter_id` until SIGINT or SIGTERM.
 
     `nats_url` and `seed` (the nkey that ``magi voters add`` printed) default to the variables ``MAGI_NATS_URL`` and
-    ``MAGI_VOTER_SEED``; the latter may also name a file. Raises CannotConnect, VoterStopped, ValueError (no URL).
+    ``MAGI_VOTER_SEED``; the latter may also name a file. Raises CannotConnect, VoterStopped, BusError, ValueError (no
+    URL, or a seed that is none).
     """
     url = nats_url or os.environ.get("MAGI_NATS_URL", "")
     if not url:
         raise ValueError("nats_url: expected the address of NATS, here or in MAGI_NATS_URL")
-    secret = seed or os.environ.get("MAGI_VOTER_SEED") or None
-    if secret and not secret.startswith("S"):
-        secret = Path(secret).read_text().strip()
+    secret = _secret(seed or os.environ.get("MAGI_VOTER_SEED", ""))
     uvloop.run(_run(VoterId(check_name(voter_id, "voter_id")), judge, url, secret, capacity))
+
+
+def _secret(given: str) -> str | None:
+    """The seed that was given or is in the file that was. Raises ValueError, without a word of what was given."""
+    if not given or _SEED.match(given):
+        return given or None
+    try:
+        return Path(given).read_text().strip()
+    except (OSError, ValueError):
+        raise ValueError("seed: neither an nkey's seed (SU…) nor a file that can be read") from None
 
 
 async def _run(voter: VoterId, judge: Judge, url: str, seed: str | None, capacity: int) -> None:
     bus = await Bus.connect(url, name=f"voter {voter}", seed=seed, inbox_prefix=f"_INBOX_{voter}")
-    agent = VoterAgent(bus, voter, judge, capacity=capacity)
     stop = asyncio.Event()
     for sign in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(sign, stop.set)
-    await agent.start()
-    waits = [asyncio.create_task(stop.wait()), asyncio.create_task(bus.closed.wait())]
-    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    for wait in waits:
-        wait.cancel()
-    if bus.closed.is_set() and not stop.is_set():
-        raise VoterStopped(f"voter {voter}: NATS closed the connection for good")
-    await agent.stop()
-    await bus.close()
+    agent = VoterAgent(bus, voter, judge, capacity=capacity)
+    try:
+        await agent.start()
+        waits = [asyncio.create_task(stop.wait()), asyncio.create_task(bus.closed.wait())]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        if bus.closed.is_set() and not stop.is_set():
+            raise VoterStopped(f"voter {voter}: NATS closed the connection for good")
+        await agent.stop()
+    finally:
+        await bus.close()

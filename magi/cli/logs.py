@@ -14,7 +14,10 @@ def configure(settings: LogSection, part: str = "") -> None:
     """Set logging up for this process; every line says which `part` it comes from."""
     as_json = settings.format == "json" or (settings.format == "auto" and not sys.stderr.isatty())
     renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()
+        structlog.processors.JSONRenderer()
+        if as_json
+        # Plain tracebacks: the pretty ones print local variables, and with them what was submitted.
+        else structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     )
     structlog.configure(
         processors=[

@@ -21,7 +21,7 @@ from eventsourcing.persistence import (
 )
 
 from magi.domain.ids import AggregateId
-from magi.domain.voting_request import RequestEvent
+from magi.domain.voting_request import RequestEvent, VoterProgress
 from magi.eventstore.bus import Bus
 from magi.eventstore.codec import Codec, digest
 from magi.eventstore.history import EMPTY, AppendConflict, Head, Recorded
@@ -229,6 +229,9 @@ def test_the_log_takes_only_what_was_stamped_for_it(log_recorder: JetStreamAppli
     other = stamp([progress()], AggregateId("acme.other"), EMPTY)[0]
     bad = [
         mapper.to_stored_event(progress()),
+        mapper.to_stored_event(
+            VoterProgress(originator_id=REQUEST, originator_version=1, voter_id="casper", status="no id")
+        ),
         StoredEvent(REQUEST, 1, good.topic, b"encrypted"),
         StoredEvent(REQUEST, 1, "some.module:Class", good.state),
         StoredEvent(REQUEST, 2, good.topic, good.state),

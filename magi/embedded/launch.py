@@ -19,6 +19,8 @@ import sys
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_KEEPCAPS = 8
+_PR_SET_SECUREBITS = 28
+_SECBIT_NO_SETUID_FIXUP = 1 << 2
 _PR_CAP_AMBIENT = 47
 _PR_CAP_AMBIENT_RAISE = 2
 _CAPABILITY_VERSION_3 = 0x20080522
@@ -53,6 +55,10 @@ def _become(uid: int, gid: int, capability: int) -> None:
     os.setgid(gid)
     if capability >= 0:
         _prctl(_PR_SET_KEEPCAPS, 1)
+        # access(2) looks at the bare user alone, unless capabilities outlive setuid altogether; PostgreSQL asks it
+        # whether its own programs can be run, which often lie below /root. Needs a capability of its own to be set.
+        with contextlib.suppress(OSError):
+            _prctl(_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP)
     os.setuid(uid)
     if capability >= 0:
         _keep_only(capability)

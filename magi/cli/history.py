@@ -1,6 +1,7 @@
 """`magi history`: the stored events of a request, straight from JetStream."""
 
 import asyncio
+import sys
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -80,6 +81,7 @@ class _Stored:
     def show(self, messages: Sequence[StoredMessage]) -> None:
         for message in messages:
             write_stored(message.data)
+        sys.stdout.flush()  # whoever reads a pipe follows too
 
     def end(self) -> None:
         pass

@@ -22,9 +22,13 @@ from magi.domain.voting_request import (
 )
 
 _EXCERPT = 160
-_FULL = 110
-_NARROW = 72
 _VOTER = 24
+_CLOCK, _TIME = 12, 24
+"""Columns that a time takes: of the clock, and with the day and the zone as it is stored."""
+_FIXED = 44
+"""Columns of what stands between the time and the reason, besides the voter."""
+_LEAST, _ENOUGH = 25, 32
+"""Columns for reasons: with fewer they get lines of their own, with enough the times are whole."""
 
 
 class Unreadable(Struct, frozen=True):
@@ -43,6 +47,13 @@ class Layout(Struct, frozen=True):
     voter: int
     started: int
     """When the request was received, in milliseconds since 1970."""
+
+    @property
+    def time(self) -> int:
+        """Columns for the time; 0: there is room for short lines only."""
+        if self.width is None or self.width - self.voter - _FIXED - _TIME >= _ENOUGH:
+            return _TIME
+        return _CLOCK if self.width - self.voter - _FIXED - _CLOCK >= _LEAST else 0
 
 
 def layout(panel: Sequence[str], started: int, width: int | None) -> Layout:
@@ -82,9 +93,9 @@ def rule_text(rule: Rule) -> str:
 
 def title_line(layout: Layout) -> Text:
     """The headings of the columns."""
-    if layout.width is not None and layout.width < _NARROW:
+    if not layout.time:
         return Text("seq  since       event", "bold")
-    time = "time".ljust(24 if _has_room(layout) else 12)
+    time = "time".ljust(layout.time)
     return Text(f"seq  {time}  since       event           {'voter':<{layout.voter}}  vote     reason", "bold")
 
 
@@ -93,15 +104,14 @@ def event_lines(event: RequestEvent | Unreadable, layout: Layout) -> list[Text]:
     if isinstance(event, Unreadable):
         return [Text(f"{event.version:>3}  {printable_line(event.problem)}", "bold red")]
     voter, vote, reason = _told(event)
-    at = milliseconds(event.at)
-    since = f"+{duration(at - layout.started)}"
+    since = f"+{duration(milliseconds(event.at) - layout.started)}"
     start = Text(f"{event.originator_version:>3}  ")
-    if layout.width is not None and layout.width < _NARROW:
+    if not layout.time:
         start.append(f"{since:<10}  {event_name(event)} ")
         start.append_text(Text.assemble(printable_line(voter), " " if voter and vote else "", _vote(vote)))
-        return [start, *(Text(f"     {line}") for line in _wrapped(reason, layout.width - 5) if line)]
-    time = printable_line(event.at if _has_room(layout) else event.at[11:23])
-    start.append(f"{time:<24}  " if _has_room(layout) else f"{time:<12}  ", "dim")
+        return [start, *(Text(f"     {line}") for line in _wrapped(reason, (layout.width or 0) - 5) if line)]
+    at = printable_line(event.at if layout.time == _TIME else event.at[11:23])
+    start.append(f"{at:<{layout.time}}  ", "dim")
     start.append(f"{since:<10}  {event_name(event):<14}  {_clipped(printable_line(voter), layout.voter)}  ")
     start.append_text(_vote(vote))
     start.append(" " * (9 - len(vote)))
@@ -110,10 +120,6 @@ def event_lines(event: RequestEvent | Unreadable, layout: Layout) -> list[Text]:
     start.append(first)
     start.rstrip()
     return [start, *(Text(" " * indent + line) for line in rest)]
-
-
-def _has_room(layout: Layout) -> bool:
-    return layout.width is None or layout.width >= _FULL
 
 
 def _told(event: RequestEvent) -> tuple[str, str, str]:

@@ -4,10 +4,12 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+import structlog
+
 from magi.domain import initiator as initiators
 from magi.domain import voter as voters
 from magi.domain.errors import Conflict
-from magi.domain.ids import VoterId, voter_aggregate
+from magi.domain.ids import InitiatorId, VoterId, voter_aggregate
 from magi.domain.panel import DEFAULT_GROUP
 from magi.domain.tokens import ENTROPY, is_token, new_token, token_hash
 from magi.embedded.files import write_atomically
@@ -17,6 +19,8 @@ from magi.eventstore.directory import DirectoryLog, DirectoryView, change_initia
 from magi.eventstore.presence import now_ms
 from magi.eventstore.rights import voter_rights
 from magi.voters.builtin import BUILTIN
+
+log = structlog.get_logger(__name__)
 
 LOCAL = "local"
 """The Initiator of this machine: whoever may read the data directory may submit as it."""
@@ -48,8 +52,16 @@ async def issue_token(store: DirectoryLog, initiator: str, by: str) -> str:
 
 
 async def ensure_local_initiator(store: DirectoryLog, view: DirectoryView, data: Path) -> None:
-    """See to it that the local Initiator exists and that its token in the data directory is valid."""
+    """See to it that the local Initiator exists and that its token in the data directory is valid.
+
+    One that was revoked stays so: then nobody submits here without a token of another Initiator.
+    """
     file = token_file(data)
+    known = view.directory.initiators.get(InitiatorId(LOCAL))
+    if known and known.status == "revoked":
+        log.warning("local_initiator_revoked", initiator=LOCAL)
+        file.unlink(missing_ok=True)
+        return
     token = file.read_text().strip() if file.exists() else ""
     if is_token(token, "i") and view.directory.authenticate(token_hash(token)):
         return

@@ -18,6 +18,8 @@ from magi.cli.export import export
 from magi.cli.history import history
 from magi.cli.initiators import app as initiators_app
 from magi.cli.parts import PartFailed
+from magi.cli.projections import app as projections_app
+from magi.cli.projector import projector
 from magi.cli.replay import replay
 from magi.cli.requests import app as requests_app
 from magi.cli.safe import printable
@@ -33,6 +35,7 @@ from magi.eventstore.declarations import DeclarationError
 from magi.eventstore.history import StoreError
 from magi.eventstore.streams import StreamsError
 from magi.gateway.server import CannotListen
+from magi.projections.errors import ProjectionError
 
 FAILED = 2
 """The exit code of a command that could not do what it was asked to."""
@@ -49,6 +52,7 @@ _EXPECTED = (
     NotAnExport,
     PartFailed,
     PermissionError,
+    ProjectionError,
     Refused,
     SettingsError,
     StoreError,
@@ -69,6 +73,7 @@ app.command("serve")(serve.serve)
 app.command("gateway")(parts.gateway)
 app.command("orchestrator")(parts.orchestrator)
 app.command("voter")(parts.voter)
+app.command("projector")(projector)
 app.command("submit")(submit.submit)
 app.command("doctor")(doctor)
 app.command("history")(history)
@@ -78,6 +83,7 @@ app.add_typer(requests_app)
 app.add_typer(audit_app)
 app.add_typer(initiators_app)
 app.add_typer(voters_app)
+app.add_typer(projections_app)
 app.add_typer(streams_app)
 app.add_typer(config_app)
 

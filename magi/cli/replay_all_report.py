@@ -205,21 +205,25 @@ def _signed(report: ReplayReport, name: str) -> str:
 
 
 def _changes(report: ReplayReport) -> list[Text | str]:
+    shown = report.changes[:SHOWN]
     rows = [
         (
             one.initiator_id,
             one.request_id,
             f"{one.recorded} ({one.recorded_reason})",
             f"{one.again} ({one.again_reason})" if one.again else "-",
-            "; ".join(one.differences),
         )
-        for one in report.changes[:SHOWN]
+        for one in shown
     ]
-    lines: list[Text | str] = [columns(("initiator", "request", "recorded", report.strategy or "again", ""), rows)]
+    lines: list[Text | str] = [columns(("initiator", "request", "recorded", report.strategy or "again"), rows)]
     more = max(report.changed, report.different) - len(rows)
     if more > 0:
         lines.append(f"… and {more:,} more: --csv FILE has them all")
-    return lines
+    different = [one for one in shown if one.differences]
+    return lines + [
+        Text(f"{printable_line(one.request_id)}: {printable_line('; '.join(one.differences))}", "red")
+        for one in different
+    ]
 
 
 def _errors(was: ErrorRates, now: ErrorRates, strategy: str) -> list[Text]:

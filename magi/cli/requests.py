@@ -1,5 +1,6 @@
 """`magi requests`: find requests."""
 
+import sys
 from typing import Annotated, Literal
 
 import typer
@@ -10,8 +11,11 @@ from magi.cli.directory_report import to_json
 from magi.cli.histories import open_log
 from magi.cli.options import Data, Json
 from magi.cli.requests_report import show_requests
+from magi.cli.requests_views import find_in_views
+from magi.cli.safe import printable
 from magi.cli.selecting import Since, Until, time_of
 from magi.cli.terminal import reporting, write, write_json
+from magi.projections.errors import ProjectionError
 
 app = typer.Typer(name="requests", help="Find requests.", no_args_is_help=True)
 
@@ -60,10 +64,13 @@ def list_command(
 
 
 async def find_requests(ctx: Context, query: Query, origin: Literal["best", "log"]) -> list[Summary]:
-    """The requests that match, the newest first; for now from the log in either case.
-
-    This is the one place to ask the view `magi.requests` instead, when `origin` is not ``log``.
-    """
+    """The requests that match, the newest first: from the view `magi.requests`, or, when `origin` is ``log`` or
+    Postgres can't tell, from the log."""
+    if origin == "best" and ctx.settings.postgres.url:
+        try:
+            return await find_in_views(ctx, query)
+        except ProjectionError as error:
+            sys.stderr.write(f"magi: {printable(str(error))}; reading the log instead\n")
     async with ctx.bus() as bus:
         source = await open_log(bus)
         return [summary async for summary in find_in_log(source, query)]

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -32,8 +32,14 @@ GRACE = 1.5
 """Seconds, at most, that the gateway flushes what clients are owed, so that everything stops within 5 s."""
 HEAD_START = 0.5
 """Seconds that the gateway gets before the other parts stop too. It needs 0.05 when all its clients read."""
+LEAVE = 0.3
+"""Seconds to take leave of NATS. It takes milliseconds, or for ever when nats-server hangs: it is stopped next."""
 USERS_AGAIN = 1.0
 """Seconds until the voters' rights are set again when nats-server didn't say whether it took them."""
+
+
+PROJECTOR = "projector"
+"""The part that no verdict needs."""
 
 
 class Running(Struct, frozen=True):
@@ -45,18 +51,33 @@ class Running(Struct, frozen=True):
     bus: Bus
     servers: EmbeddedServers
     parts: list[PartProcess]
+    embedded_nats: bool
+    embedded_postgres: bool
 
     async def watch(self) -> None:
-        """Return never; raises EmbeddedError when a server or a part could not be kept running."""
-        waits: list[asyncio.Future[None]] = [asyncio.ensure_future(self.servers.watch())]
-        waits += [asyncio.ensure_future(part.failed()) for part in self.parts]
+        """Return never; raises EmbeddedError when what a verdict needs could not be kept running."""
+        vital = [part.failed for part in self.parts if part.name != PROJECTOR]
+        vital += [self.servers.nats.failed] if self.embedded_nats else []
+        waits: list[asyncio.Future[None]] = [asyncio.ensure_future(failed()) for failed in vital]
+        # The rest may be dead: the views stand still then, and are made up for when it is back.
+        others = [part.failed for part in self.parts if part.name == PROJECTOR]
+        others += [self.servers.postgres.failed] if self.embedded_postgres else []
+        told = [asyncio.ensure_future(_tell(failed())) for failed in others]
         try:
             done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:
-            for wait in waits:
+            for wait in (*waits, *told):
                 wait.cancel()
+
+
+async def _tell(failing: Coroutine[Any, Any, None]) -> None:
+    """Log that something that no verdict needs was given up."""
+    try:
+        await failing
+    except EmbeddedError as error:
+        log.error("views_stand_still", error=str(error))
 
 
 @asynccontextmanager
@@ -94,7 +115,7 @@ async def running(data: Path, options: dict[str, Any]) -> AsyncIterator[Running]
         write_note(data, note)
         ctx = Context.load(data, options)
         bus = await ctx.connect("serve")
-        stack.push_async_callback(bus.close)
+        stack.push_async_callback(_at_most, LEAVE, bus.close)
         await _streams(ctx, bus, embedded=embedded)
         await _directory(stack, ctx, bus, servers if embedded else None)
         parts = await _parts(stack, directory, ctx)
@@ -102,7 +123,15 @@ async def running(data: Path, options: dict[str, Any]) -> AsyncIterator[Running]
         url = gateway_url(settings.gateway.host, port)
         write_note(data, ServeNote(**{**_fields(note), "url": url}))
         stack.callback(note_file.unlink, missing_ok=True)  # before anything is stopped
-        yield Running(data, url, bus, servers, parts)
+        yield Running(data, url, bus, servers, parts, embedded, not settings.postgres.url)
+
+
+async def _at_most(seconds: float, leave: Callable[[], Awaitable[None]]) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await leave()
+    except TimeoutError:
+        log.info("left_without_a_word", what=getattr(leave, "__qualname__", ""))
 
 
 def gateway_url(host: str, port: int | None) -> str:
@@ -139,7 +168,7 @@ async def _directory(stack: AsyncExitStack, ctx: Context, bus: Bus, servers: Emb
 
     view = DirectoryView(bus, on_change)
     await view.start()
-    stack.push_async_callback(view.stop)
+    stack.push_async_callback(_at_most, LEAVE, view.stop)
     await register_builtin(store, ctx.settings.voters.builtin)
     await ensure_local_initiator(store, view, ctx.data)
     if servers is None:
@@ -179,6 +208,7 @@ async def _parts(stack: AsyncExitStack, directory: DataDir, ctx: Context) -> lis
     ]
     if ctx.settings.voters.builtin:
         commands.append(PartCommand("voters", ("voter", *ctx.settings.voters.builtin)))
+    commands.append(PartCommand(PROJECTOR, ("projector",)))
     parts = [PartProcess(directory, command, environment) for command in commands]
 
     async def stop_all() -> None:
@@ -192,10 +222,19 @@ async def _parts(stack: AsyncExitStack, directory: DataDir, ctx: Context) -> lis
     try:
         async with asyncio.TaskGroup() as group:
             for part in parts:
-                group.create_task(part.start())
+                group.create_task(_start(part))
     except BaseExceptionGroup as errors:
         raise errors.exceptions[0] from None
     return parts
+
+
+async def _start(part: PartProcess) -> None:
+    try:
+        await part.start()
+    except EmbeddedError as error:
+        if part.name != PROJECTOR:
+            raise
+        log.error("views_stand_still", error=str(error))
 
 
 def serve(
@@ -205,7 +244,7 @@ def serve(
     postgres: Annotated[str | None, typer.Option(help="A Postgres of your own, instead of the embedded one.")] = None,
     partitions: Annotated[int | None, typer.Option(help="Partitions of the inbox.")] = None,
 ) -> None:
-    """Run everything until Ctrl-C: servers, gateway, orchestrator and the built-in voters."""
+    """Run everything until Ctrl-C: servers, gateway, orchestrator, projector and the built-in voters."""
     options = {
         "gateway.port": port,
         "nats.url": nats,

@@ -60,6 +60,17 @@ class VotersSection(Struct, frozen=True, forbid_unknown_fields=True):
     """The built-in voters that `magi serve` runs."""
 
 
+class ProjectionsSection(Struct, frozen=True, forbid_unknown_fields=True):
+    content: bool = False
+    """Whether tables that are built from now on hold what was submitted."""
+    batch_events: Annotated[int, Meta(ge=1, le=100_000)] = 500
+    """So many events that wait are written without waiting for more."""
+    batch_ms: Annotated[int, Meta(ge=0, le=10_000)] = 50
+    """How long fewer wait for more."""
+    catch_up_events: Annotated[int, Meta(ge=1, le=100_000)] = 5000
+    """The most that are written at once."""
+
+
 class LogSection(Struct, frozen=True, forbid_unknown_fields=True):
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "json", "console"] = "auto"
@@ -72,6 +83,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     gateway: GatewaySettings = GatewaySettings()
     orchestrator: OrchestratorSection = OrchestratorSection()
     voters: VotersSection = VotersSection()
+    projections: ProjectionsSection = ProjectionsSection()
     log: LogSection = LogSection()
 
 

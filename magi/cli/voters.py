@@ -72,9 +72,10 @@ def add(
     else:
         show("Give its key these rights in the authorization of your nats-server:")
         show(nats_user(name, public))
-    show(f"NATS is at {ctx.settings.nats.url} (MAGI_NATS_URL), its tasks come from the consumer")
-    show(f"{subjects.task_consumer(name)} of the stream {subjects.TASKS}. A program that uses magi.voters.run(")
-    show(f'"{name}", judge) finds the rest by itself. Its seed, which nobody can show again (MAGI_VOTER_SEED):')
+    show(f"  NATS       {ctx.settings.nats.url} (MAGI_NATS_URL)")
+    show(f"  its tasks  consumer {subjects.task_consumer(name)} of the stream {subjects.TASKS}")
+    show(f'  in Python  magi.voters.run("{name}", judge)')
+    show("Its seed (MAGI_VOTER_SEED), which nobody can show again:")
     show(seed)
 
 

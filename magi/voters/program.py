@@ -15,6 +15,9 @@ from magi.voters.agent import CAPACITY, Judge, VoterAgent
 
 log = structlog.get_logger(__name__)
 
+ATTEMPTS = 5
+"""Tries to connect, over 3 s: a server that takes in new users cuts off whoever is just connecting."""
+
 _SEED = re.compile(r"SU[A-Z2-7]{56}\Z")
 
 
@@ -54,7 +57,7 @@ def _secret(given: str) -> str | None:
 
 
 async def _run(voter: VoterId, judge: Judge, url: str, seed: str | None, capacity: int) -> None:
-    bus = await Bus.connect(url, name=f"voter {voter}", seed=seed, inbox_prefix=f"_INBOX_{voter}")
+    bus = await Bus.connect(url, name=f"voter {voter}", seed=seed, inbox_prefix=f"_INBOX_{voter}", attempts=ATTEMPTS)
     stop = asyncio.Event()
     for sign in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(sign, stop.set)

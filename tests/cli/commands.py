@@ -5,6 +5,7 @@ import io
 import logging
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import patch
 
@@ -36,10 +37,9 @@ class Result(Struct, frozen=True):
         return self.stdout.split()[-1]
 
 
-def magi(*arguments: str, data: Path | None = None, stdin: bytes = b"", **variables: str) -> Result:
+def magi(*arguments: str, data: Path, stdin: bytes = b"", **variables: str) -> Result:
     """The command within this process, over `data`. Not for async tests, nor for what ends by a signal."""
-    if data is not None:
-        variables["MAGI_DATA"] = str(data)
+    variables = {"MAGI_DATA": str(data), **variables}
     out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.TextIOWrapper(io.BytesIO(), "utf-8")
     with (
         patch.dict("os.environ", environment(**variables), clear=True),
@@ -63,15 +63,18 @@ def _written(stream: io.TextIOWrapper) -> str:
 
 
 @contextlib.contextmanager
-def _logs_as_they_were():  # type: ignore[no-untyped-def]
+def _logs_as_they_were() -> Iterator[None]:
     """A command sets logging up for its process; the next test is to find it as it was."""
     structured, handlers, level = structlog.get_config(), logging.root.handlers[:], logging.root.level
+    websockets = logging.getLogger("websockets")
+    their_level = websockets.level
     try:
         yield
     finally:
         structlog.configure(**structured)
         logging.root.handlers[:] = handlers
         logging.root.setLevel(level)
+        websockets.setLevel(their_level)
 
 
 def program(*arguments: str, data: Path, **variables: str) -> subprocess.Popen[bytes]:

@@ -11,6 +11,8 @@ import pytest
 from magi.domain.ids import VoterId
 from magi.eventstore.bus import Bus
 from magi.voters import Judge, VoterAgent
+from tests.audit.stored import written
+from tests.cli.auditor import Auditor, auditor_of
 from tests.cli.commands import magi
 from tests.cli.serving import Serve, environment
 
@@ -72,7 +74,7 @@ class Voters:
     async def start(self, voter: str, judge: Judge) -> None:
         """Run one instance of a voter, until the end of the test."""
         bus = await Bus.connect(
-            self._serve.nats_url, name=voter, seed=self._seeds[voter], inbox_prefix=f"_INBOX_{voter}"
+            self._serve.nats_url, name=voter, seed=self._seeds[voter], inbox_prefix=f"_INBOX_{voter}", attempts=5
         )
         self._stack.push_async_callback(bus.close)
         agent = VoterAgent(bus, VoterId(voter), judge)
@@ -90,3 +92,11 @@ async def voters(serve: Serve, seeds: dict[str, str]) -> AsyncIterator[Voters]:
 def nowhere(tmp_path: Path) -> Path:
     """A data directory that nothing runs over."""
     return tmp_path / "nothing"
+
+
+@pytest.fixture(scope="session")
+def auditor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Auditor]:
+    """Whoever has nothing but NATS, where a real MAGI has judged requests. Don't write to its streams."""
+    folder = tmp_path_factory.mktemp("auditor")
+    with written(folder / "written") as log:
+        yield auditor_of(log.server, folder, log.messages, log.directory)

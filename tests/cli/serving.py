@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Self
@@ -21,9 +22,14 @@ _WATCHDOG = 'read -r _; kill -9 "$1"'
 """Kills it once its stdin ends, which the kernel sees to when the test process dies. Its children die with it."""
 
 
+_BYTECODE = Path(tempfile.gettempdir()) / "magi-tests-bytecode"
+
+
 def environment(**more: str) -> dict[str, str]:
-    """Ours without MAGI's own variables, and `more`."""
+    """Ours without MAGI's own variables, and `more`. Programs keep their bytecode, or half their start is compiling."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("MAGI_")}
+    if kept.pop("PYTHONDONTWRITEBYTECODE", ""):
+        kept["PYTHONPYCACHEPREFIX"] = str(_BYTECODE)
     return {**kept, "NO_COLOR": "1", **more}
 
 

@@ -2,7 +2,11 @@ import json
 
 from magi.cli.findings import error, findings_json, ok, show_findings, summary, warning
 
-FINDINGS = [ok("disk", "plenty"), warning("clock", "late", "set it"), error("a longer check", "bad\x1b[2J", "mend it\nnow")]
+FINDINGS = [
+    ok("disk", "plenty"),
+    warning("clock", "late", "set it"),
+    error("a longer check", "bad\x1b[2J", "mend it\nnow"),
+]
 
 
 def test_each_finding_is_a_line_with_what_to_do_below_it() -> None:

@@ -1,13 +1,19 @@
+import asyncio
 import json
+import sys
+from asyncio.subprocess import PIPE
+from pathlib import Path
 
 import pytest
 
 from magi.domain.messages import Opinion
+from magi.embedded.nkey import public_key
 from magi.eventstore.bus import Bus, CannotConnect, NoAck
 from magi.voters import Task
-from tests.cli.commands import magi, program
+from tests.cli.commands import magi
 from tests.cli.conftest import Voters
-from tests.cli.serving import Serve
+from tests.cli.serving import Serve, environment
+from tests.servers import NatsServer
 from tests.waiting import until
 
 GROUP = ("--group", "tests")
@@ -19,12 +25,14 @@ def row(serve: Serve, voter: str) -> dict[str, object]:
     return found
 
 
-async def rows(serve: Serve) -> dict[str, dict[str, object]]:
-    """The same from an async test, which only a program can ask."""
-    process = program("voters", "list", "--json", data=serve.data)
-    output, errors = process.communicate()
-    assert process.returncode == 0, errors
-    return {row["voter_id"]: row for row in json.loads(output)}
+async def told(serve: Serve, *arguments: str) -> bytes:
+    """What a command prints, from an async test: its voters go on beating their hearts meanwhile."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "magi", *arguments), env=environment(MAGI_DATA=str(serve.data)), stdout=PIPE
+    )
+    output, _ = await process.communicate()
+    assert process.returncode == 0
+    return output
 
 
 def test_a_voter_on_the_bus_gets_a_seed_as_the_last_word(serve: Serve) -> None:
@@ -41,6 +49,17 @@ def test_a_voter_on_the_bus_gets_a_seed_as_the_last_word(serve: Serve) -> None:
         "judges",
     )
     assert (found["instances"], found["waiting"], found["taken"]) == (0, 0, 0)
+
+
+def test_for_a_nats_of_ones_own_it_prints_the_rights_to_give(fresh_nats: NatsServer, nowhere: Path) -> None:
+    variables = {"MAGI_NATS_URL": fresh_nats.url, "MAGI_NATS_SYNC_INTERVAL": "any"}
+    assert magi("streams", "apply", data=nowhere, **variables).code == 0
+    added = magi("voters", "add", "vot-far", "--kind", "nats", data=nowhere, **variables)
+    assert added.code == 0
+    assert added.last_word.startswith("SU")
+    assert public_key(added.last_word) in added.stdout
+    assert '"magi.inbox.*.ballot.vot-far"' in added.stdout
+    assert "vot-far" in magi("voters", "list", data=nowhere, **variables).stdout
 
 
 def test_a_seed_is_stored_nowhere(serve: Serve) -> None:
@@ -86,8 +105,7 @@ def test_an_unknown_voter_is_an_error(serve: Serve) -> None:
 
 
 async def test_a_revoked_voters_key_is_worth_nothing(serve: Serve) -> None:
-    process = program("voters", "add", "vot-revoked", "--kind", "nats", *GROUP, data=serve.data)
-    seed = process.communicate()[0].split()[-1].decode()
+    seed = (await told(serve, "voters", "add", "vot-revoked", "--kind", "nats", *GROUP)).split()[-1].decode()
 
     async def lets_in() -> bool:
         try:
@@ -98,7 +116,7 @@ async def test_a_revoked_voters_key_is_worth_nothing(serve: Serve) -> None:
         return True
 
     assert await lets_in()
-    assert program("voters", "revoke", "vot-revoked", data=serve.data).wait() == 0
+    await told(serve, "voters", "revoke", "vot-revoked")
 
     async def refuses() -> bool:
         return not await lets_in()
@@ -122,8 +140,13 @@ async def test_instances_that_run_are_counted(serve: Serve, voters: Voters) -> N
 
     await voters.start("voter_2", judge)
     await voters.start("voter_2", judge)
-    found = (await rows(serve))["voter_2"]
-    assert (found["instances"], found["capacity"]) == (2, 16)
+
+    async def counted() -> bool:
+        listed = json.loads(await told(serve, "voters", "list", "--json"))
+        found = next(row for row in listed if row["voter_id"] == "voter_2")
+        return (found["instances"], found["capacity"]) == (2, 16)
+
+    await until(counted, "both instances are counted")
 
 
 @pytest.mark.usefixtures("process_voters")

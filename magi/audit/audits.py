@@ -45,7 +45,7 @@ async def audit_log(
     `now` is the time in milliseconds since 1970. `on_read` is called with the number of messages read, some at a time.
     Raises what the source does.
     """
-    verifier = LogVerifier(registry, findings, scope, since)
+    verifier = LogVerifier(registry, findings, scope, since, stream=source.stream, prefix=source.prefix)
     last = await source.last_sequence()
     async for batch in source.batches(verifier.head.sequence or 1, last):
         known = await _known(source, verifier, batch) if scope == "tail" else {}
@@ -70,6 +70,6 @@ async def _known(
 def audit_history(messages: Sequence[StoredMessage], registry: Registry, findings: Findings, now: int) -> Audit:
     """Audit one request, by its whole history."""
     verifier = LogVerifier(registry, findings, "selection")
-    for message in messages:
-        verifier.feed(message)
+    for place, message in enumerate(messages):
+        verifier.feed(message, messages[:place] if verifier.wants(message) else ())
     return Audit("selection", verifier.finish(0, now), verifier.head, findings)

@@ -93,6 +93,9 @@ def _compare(manifest: Manifest, sha256: str, events: int, directory: int, head:
 class ExportSource:
     """The requests' messages of an export, as a `Source`. Lines that are no events are gone past."""
 
+    stream = subjects.LOG
+    prefix = subjects.LOG_PREFIX
+
     def __init__(self, export: Export) -> None:
         self._export = export
 

@@ -28,6 +28,7 @@ Kind = Literal[
     "suspended",
     "initiator_revoked",
     "overdue",
+    "clock",
 ]
 
 _SEVERITY: dict[Kind, Severity] = {
@@ -35,6 +36,7 @@ _SEVERITY: dict[Kind, Severity] = {
     "suspended": "note",
     "initiator_revoked": "note",
     "overdue": "note",
+    "clock": "note",
 }
 
 MOST = 1000

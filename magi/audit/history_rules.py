@@ -2,7 +2,7 @@
 
 import msgspec
 
-from magi.audit.authority import Registry, check_received, check_vote
+from magi.audit.authority import SLACK, Registry, check_received, check_vote
 from magi.audit.chain import START, Link, check_link
 from magi.audit.events import NO_CONTENT
 from magi.audit.findings import Problem
@@ -24,13 +24,14 @@ from magi.domain.voting_request import (
 class RequestCheck:
     """One request's history, taken in event by event. Holds its state without the content."""
 
-    __slots__ = ("_ballots", "aggregate", "link", "registry", "state")
+    __slots__ = ("_at", "_ballots", "aggregate", "link", "registry", "state")
 
     def __init__(self, aggregate: str, registry: Registry) -> None:
         self.aggregate = aggregate
         self.registry = registry
         self.link = START
         self.state = INITIAL
+        self._at = 0
         self._ballots: set[int] = set()
         """The inbox sequences of the ballots that were counted."""
 
@@ -40,6 +41,11 @@ class RequestCheck:
         self.link = Link(event.originator_version, digest)
         found += check_cause(self.state, self._ballots, event)
         found += check_event(self.state, event)
+        at = milliseconds(event.at)
+        if at < self._at - SLACK:
+            # A note: an orchestrator's clock may have been put right in between.
+            found.append(Problem("clock", f"decided {self._at - at} ms before the event before it"))
+        self._at = at
         if isinstance(event, Received):
             found += check_received(self.registry, event)
             event = msgspec.structs.replace(event, content=NO_CONTENT)
@@ -57,8 +63,8 @@ def check_event(before: VotingRequest, event: RequestEvent) -> list[Problem]:
     """Whether `event` can follow the state `before`."""
     if isinstance(event, Received):
         return _received(before, event)
-    if before.received is None:
-        return [Problem("history", f"{event_name(event)} before the request was received")]
+    if before.received is None:  # told once, of the first event
+        return [] if before.version else [Problem("history", f"{event_name(event)} before the request was received")]
     if before.verdict:
         return [Problem("history", f"{event_name(event)} after the verdict of version {before.version}")]
     match event:

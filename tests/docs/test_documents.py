@@ -4,8 +4,8 @@ import re
 import shlex
 import tomllib
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
 import typer.main
 
@@ -54,8 +54,8 @@ def test_settings_files_in_documents_are_accepted(document: str, code: str, tmp_
 @pytest.mark.parametrize(("document", "command"), commands())
 def test_commands_in_documents_exist_with_their_options(document: str, command: str) -> None:
     words = shlex.split(command)[1:]
-    found: click.Command = typer.main.get_command(app)
-    while isinstance(found, click.Group):
+    found: Any = typer.main.get_command(app)
+    while hasattr(found, "commands"):
         name = words.pop(0)
         assert name in found.commands, f"{document}: {command}"
         found = found.commands[name]

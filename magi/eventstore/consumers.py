@@ -1,4 +1,4 @@
-"""The durable consumers of the inbox's partitions and of the voters' tasks. Creating one that exists changes nothing."""
+"""The durable consumers of inbox partitions and of voters' tasks. Creating one that exists changes nothing."""
 
 from typing import Any
 

@@ -102,7 +102,7 @@ class Session:
                         await self._next()
             except TimeoutError:
                 self.outbound.close(AUTHENTICATION_TIMEOUT, "authentication timeout")
-        while not self.outbound.closing:
+        while True:  # to the end, also while we close: unread, its frames would keep its close frame from being read
             await self._next()
 
     async def _next(self) -> None:

@@ -56,7 +56,8 @@ class _Request:
         self.known = False
         """Whether `state` is what the log holds."""
         self.timer = ""
-        """Where the submission waits to be acknowledged, once we dispatched its tasks; else empty."""
+        """Where the submission waits to be acknowledged, once its tasks were dispatched here or are overdue; else
+        empty."""
         self.queue: deque[Item] = deque()
         self.worker: asyncio.Task[None] | None = None
 
@@ -190,6 +191,7 @@ class Requests:
         if not new:  # it comes again: at its deadline, or because its last owner died over it
             wait = self._ballots_to_come(request, item, received)
             if wait:
+                request.timer = item.reply
                 await self._effects.wake_at(item.reply, self._now() + wait)
                 return
             await self._decide(request, item, lambda: Expire(self._now()))

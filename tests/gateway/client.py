@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -98,6 +99,15 @@ class Client:
                     await self.connection.recv()
         except ConnectionClosed as closed:
             return closed.rcvd.code if closed.rcvd else 1006
+
+
+def small_socket(port: int) -> socket.socket:
+    """A connection to a local port that holds only a few kilobytes which nobody reads; by default it is megabytes."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.connect(("127.0.0.1", port))
+    sock.setblocking(False)
+    return sock
 
 
 def seqs(messages: list[Message], request_id: str | None = None) -> list[int]:

@@ -1,12 +1,24 @@
 """The whole of MAGI for a test, on the shared server: see `stack`."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 
 import pytest
+import uvloop
 
 from tests.gateway.client import Client
 from tests.gateway.stack import Stack, running
 from tests.servers import NatsServer
+
+_LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """A module whose `LOOPS` names both runs on both: MAGI runs on uvloop, whose transports are others."""
+    module = item.getparent(pytest.Module)
+    return {name: _LOOPS[name] for name in getattr(module and module.obj, "LOOPS", ("asyncio",))}
 
 
 @pytest.fixture

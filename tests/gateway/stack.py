@@ -3,17 +3,18 @@
 import asyncio
 import json
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from nats.aio.client import Client as NatsClient
+from nats.aio.msg import Msg
 
 from magi.domain import initiator as initiators
 from magi.domain import voter as voters
-from magi.domain.ids import AggregateId, InitiatorId, RequestId, VoterId, request_aggregate
-from magi.domain.messages import Opinion, Task, Vote
+from magi.domain.ids import AggregateId, InitiatorId, RequestId, VoterId, request_aggregate, task_id
+from magi.domain.messages import Opinion, ProgressBallot, Task, Vote, encode
 from magi.domain.panel import DEFAULT_GROUP
 from magi.domain.tokens import ENTROPY, new_token, token_hash
 from magi.domain.voting_request import RequestEvent
@@ -51,14 +52,17 @@ class Stack:
         self.bus: Bus
         """A connection of the test's own, besides those of the parts."""
         self.token = ""
+        self._said = 0
+        self.judged: Counter[str] = Counter()
+        """How often each voter was asked."""
 
     @property
     def nc(self) -> NatsClient:
         return self.bus.nc
 
-    async def connect(self, name: str) -> Bus:
+    async def connect(self, name: str, url: str | None = None) -> Bus:
         """A connection to NATS that is closed with the stack."""
-        bus = await Bus.connect(self.nats_url, name=name)
+        bus = await Bus.connect(url or self.nats_url, name=name)
         self._stack.push_async_callback(bus.close)
         return bus
 
@@ -106,6 +110,7 @@ class Stack:
 
     def _judge(self, voter: str) -> Callable[[Task], Awaitable[Opinion]]:
         async def judge(task: Task) -> Opinion:
+            self.judged[voter] += 1
             vote: Vote | str = task.metadata.get(voter, "pass")
             if vote == "never":
                 await asyncio.Event().wait()
@@ -113,7 +118,7 @@ class Stack:
                 await self._held[f"{task.request_id}/{voter}"].wait()
                 vote = "pass"
             assert vote in ("pass", "fail", "abstain")
-            return Opinion(vote, f"{voter} says {vote}")
+            return Opinion(vote, f"{voter} says {vote}" + "." * task.metadata.get("padding", 0))
 
         return judge
 
@@ -121,6 +126,32 @@ class Stack:
         """Let voters that hold their vote on a request (``held`` in its metadata) give it: pass. By default all."""
         for voter in names or PANEL:
             self._held[f"{request_id}/{voter}"].set()
+
+    async def progress(self, request_id: str, voter: str) -> None:
+        """Have a voter say once more that it is at work on a request of ``agent``; at most 16 times are kept."""
+        request = aggregate(request_id)
+        self._said += 1
+        ballot = ProgressBallot(task_id=task_id(request, VoterId(voter)), status=f"step {self._said}")
+        await self.bus.store(subjects.ballot(request, VoterId(voter), PARTITIONS), encode(ballot))
+
+    def lose_live(self, lost: Callable[[int], bool]) -> list[int]:
+        """Lose the live events whose `seq` is to be lost, on their way to the gateway; returns the list of those.
+
+        Only for Initiators that connect afterwards.
+        """
+        hub = self.gateway._hub
+        deliver = hub._on_live
+        dropped: list[int] = []
+
+        async def on_live(msg: Msg) -> None:
+            seq = json.loads(msg.data)["version"]
+            if lost(seq):
+                dropped.append(seq)
+            else:
+                await deliver(msg)
+
+        hub._on_live = on_live  # type: ignore[method-assign]
+        return dropped
 
     # --- The directory -----------------------------------------------------------------------------------------------
 
@@ -204,6 +235,31 @@ class Stack:
             return len(await self.stored(request_id, initiator)) >= events
 
         await until(there, f"{events} events of {request_id!r} are stored")
+
+
+class SlowReading:
+    """Makes a gateway's next reading of the log late: it gets its answer at once, and goes on after `go_on`."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._log = gateway._log
+        self._load = gateway._log.load
+        self._answered = asyncio.Event()
+        self._go_on = asyncio.Event()
+        self._log.load = self._late  # type: ignore[method-assign]
+
+    async def _late(self, aggregate: AggregateId, after: int = 0) -> list[Recorded[RequestEvent]]:
+        self._log.load = self._load  # type: ignore[method-assign]
+        history = await self._load(aggregate, after)
+        self._answered.set()
+        await self._go_on.wait()
+        return history
+
+    async def answered(self) -> None:
+        """Return once it has its answer, which grows old from here on."""
+        await asyncio.wait_for(self._answered.wait(), 10)
+
+    def go_on(self) -> None:
+        self._go_on.set()
 
 
 def aggregate(request_id: str, initiator: str = "agent") -> AggregateId:

@@ -1,9 +1,10 @@
 """The gateway as whoever knocks sees it: who is let in, by which door, and who is shown out again."""
 
+import asyncio
 import os
+import signal
 import urllib.error
 import urllib.request
-from asyncio import to_thread
 
 import pytest
 from websockets.exceptions import InvalidStatus
@@ -35,7 +36,7 @@ async def get(stack: Stack, path: str) -> tuple[int, bytes]:
         except urllib.error.HTTPError as error:
             return error.code, error.read()
 
-    return await to_thread(fetch)
+    return await asyncio.to_thread(fetch)
 
 
 class TestPaths:
@@ -204,3 +205,15 @@ async def test_several_gateways_serve_the_same_requests(stack: Stack, client: Cl
     async with stack.client(gateway=second) as other:
         events = await client.judged(request())
         assert (await other.resume("abc123"))[:-1] == events
+
+
+async def test_a_nats_that_does_not_answer_holds_its_end_up_by_seconds_only(fresh_nats: NatsServer) -> None:
+    async with running(fresh_nats.url) as stack:
+        gateway = await stack.start_gateway(grace=0.3)
+        async with stack.client(gateway=gateway) as client:
+            os.kill(fresh_nats.pid, signal.SIGSTOP)
+            await client.send(request())
+            try:
+                await asyncio.wait_for(gateway.stop(), 3.3)  # a second each for the consumer's requests and deletion
+            finally:
+                os.kill(fresh_nats.pid, signal.SIGCONT)

@@ -8,8 +8,6 @@ from magi.domain import strategies
 from magi.domain.strategies import Outcome, Strategy, registered
 from magi.domain.strategies.rules import BUILT_IN
 from magi.domain.voting_request import Adjudicated
-from magi.eventstore import consumers
-from magi.orchestrator import arrivals
 from tests.orchestrator.world import World
 
 WHIM = Strategy("whim", lambda parameters, votes: Outcome("pass", "whim"))
@@ -18,8 +16,6 @@ WHIM = Strategy("whim", lambda parameters, votes: Outcome("pass", "whim"))
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Strategy], None]]:
     """Call it with the strategies that are there besides the built-in ones."""
-    for module in (consumers, arrivals):
-        monkeypatch.setattr(module, "ACK_WAIT", 0.5)
 
     def install(*others: Strategy) -> None:
         monkeypatch.setattr(strategies, "BUILT_IN", (*BUILT_IN, *others))
@@ -31,7 +27,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Strategy], 
 
 
 async def test_a_request_waits_until_its_strategy_is_back_and_no_other_waits(
-    world: World, installed: Callable[..., None]
+    hasty: float, world: World, installed: Callable[..., None]
 ) -> None:
     installed(WHIM)
     await world.orchestrator()

@@ -14,7 +14,6 @@ from magi.domain.voting_request import Adjudicated, Received, VoterProgress, Vot
 from magi.eventstore import subjects
 from magi.eventstore.directory import change_voter
 from magi.eventstore.presence import now_ms
-from magi.orchestrator import arrivals
 from magi.orchestrator.orchestrator import Orchestrator
 from tests.orchestrator.deaths import Mortal
 from tests.orchestrator.world import INITIATOR, World
@@ -223,7 +222,7 @@ async def test_who_has_not_voted_by_the_deadline_is_missing(world: World, orches
     await until(expired, "nobody is asked any more")
 
 
-async def test_a_vote_that_waits_in_the_inbox_at_the_deadline_counts(world: World) -> None:
+async def test_a_vote_that_waits_in_the_inbox_at_the_deadline_counts(hasty: float, world: World) -> None:
     """The submission that comes again at its deadline comes before what was never delivered."""
     first = await Mortal.begin(world)
     asked = await world.submit(timeout_ms=1500)
@@ -245,9 +244,7 @@ async def test_a_vote_that_waits_in_the_inbox_at_the_deadline_counts(world: Worl
     assert (verdict.final_vote, verdict.decided_by) == ("pass", "votes")
 
 
-async def test_a_vote_after_the_deadline_doesnt_count(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arrivals, "ACK_WAIT", 0.1)
-    monkeypatch.setattr(arrivals, "_MARGIN", 100)
+async def test_a_vote_after_the_deadline_doesnt_count(hasty: float, world: World) -> None:
     first = await Mortal.begin(world)
     asked = await world.submit(timeout_ms=200)
     await world.until_tasks(1)

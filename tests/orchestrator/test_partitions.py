@@ -68,7 +68,7 @@ async def check_all(world: World, asked: list[Asked], within: float = 15.0) -> N
         assert verdict.decided_by == "votes"
 
 
-async def test_orchestrators_share_evenly_as_they_come_and_go(world: World) -> None:
+async def test_orchestrators_share_evenly_as_they_come_and_go(hasty: float, world: World) -> None:
     first = await world.orchestrator()
     assert first.owned == ALL
     second = await world.orchestrator()
@@ -115,7 +115,7 @@ async def test_one_that_dies_is_replaced_within_six_seconds(world: World) -> Non
     assert second.owned == ALL
 
 
-async def test_a_partition_changes_hands_back_and_forth_amid_the_work(world: World) -> None:
+async def test_a_partition_changes_hands_back_and_forth_amid_the_work(hasty: float, world: World) -> None:
     first = await world.orchestrator()
     asked: list[Asked] = []
     enough = asyncio.Event()
@@ -182,7 +182,7 @@ async def test_two_that_read_the_same_partitions_decide_each_request_once(
     assert sum(entry["event"] == "append_conflict" for entry in logged) > 10, "they didn't meet"
 
 
-async def test_nats_killed_in_mid_flight_costs_nothing(world: World) -> None:
+async def test_nats_killed_in_mid_flight_costs_nothing(hasty: float, world: World) -> None:
     both = [await world.orchestrator(), await world.orchestrator()]
     await until_shared(*both, most=4)
     asked: list[Asked] = []

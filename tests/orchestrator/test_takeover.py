@@ -4,15 +4,14 @@ import asyncio
 import time
 
 from magi.eventstore import subjects
-from magi.eventstore.consumers import ACK_WAIT
 from tests.orchestrator.deaths import Mortal, count, dispatch, receive, take_and_die
 from tests.orchestrator.world import World
 
-SOON = ACK_WAIT + 2.0
-"""Seconds: what was delivered and not acknowledged comes again after ack_wait, and the server looks in steps."""
+LEEWAY = 2.0
+"""Seconds: the server looks for what is overdue in steps, and the machine may be busy."""
 
 
-async def test_whatever_step_it_died_at_another_finishes_each_request_once(world: World) -> None:
+async def test_whatever_step_it_died_at_another_finishes_each_request_once(hasty: float, world: World) -> None:
     """The states that a death can leave behind, all at once: each is written by hand."""
     asked = {
         state: await world.submit() for state in ("delivered", "received", "dispatched", "waiting", "voted", "over")
@@ -37,9 +36,9 @@ async def test_whatever_step_it_died_at_another_finishes_each_request_once(world
     orchestrator = await world.orchestrator()
     await world.vote(asked["waiting"].aggregate, "c", "fail")
     await world.until_decided(asked["voted"].aggregate, asked["waiting"].aggregate)
-    assert time.monotonic() - died < SOON
+    assert time.monotonic() - died < hasty + LEEWAY
     await world.until_tasks(6, "c")
-    assert time.monotonic() - died < SOON
+    assert time.monotonic() - died < hasty + LEEWAY
     for state in ("delivered", "received", "dispatched"):
         await world.votes(asked[state].aggregate, a="pass", b="fail", c="fail")
     await world.until_decided(*(one.aggregate for one in asked.values()))
@@ -55,7 +54,7 @@ async def test_whatever_step_it_died_at_another_finishes_each_request_once(world
     assert orchestrator.open == 0
 
 
-async def test_one_that_dies_amid_its_work_is_replaced_and_its_return_does_no_harm(world: World) -> None:
+async def test_one_that_dies_amid_its_work_is_replaced_and_its_return_does_no_harm(hasty: float, world: World) -> None:
     mortal = await Mortal.begin(world)
     asked = [await world.submit() for _ in range(30)]
     await world.until_tasks(30)
@@ -65,13 +64,10 @@ async def test_one_that_dies_amid_its_work_is_replaced_and_its_return_does_no_ha
         await world.vote(one.aggregate, "c", "pass")
     await world.until_events(asked[0].aggregate, 2)
     mortal.die()
-    died = time.monotonic()
     survivor = await world.orchestrator()
     for one in asked[10:20]:
         await world.vote(one.aggregate, "c", "pass")
     await world.until_decided(*(one.aggregate for one in asked[:20]), within=15)
-    took = time.monotonic() - died
-    assert took < SOON + 4, "its presence is forgotten after 4 s, its pins after 3, what it had comes again after 5"
 
     mortal.revive()
     for one in asked[20:]:

@@ -24,7 +24,7 @@ from magi.domain.voting_request import (
 from magi.eventstore import subjects
 from magi.eventstore.bus import Bus, BusError
 from magi.eventstore.consumers import ensure_task_consumer
-from magi.eventstore.declarations import Overrides, load_declarations
+from magi.eventstore.declarations import PRESENCE, Overrides, StreamDeclaration, load_declarations
 from magi.eventstore.directory import DirectoryLog, change_voter, directory_log
 from magi.eventstore.history import Recorded
 from magi.eventstore.log import JetStreamLog
@@ -72,6 +72,9 @@ class Asked(msgspec.Struct, frozen=True):
 class World:
     """Made by the fixture `world`."""
 
+    presence_forgets_after = 0.0
+    """Seconds; 0: as declared."""
+
     def __init__(self, server: NatsServer, bus: Bus, partitions: int) -> None:
         self.server = server
         self.bus = bus
@@ -81,12 +84,13 @@ class World:
         self.refusals: list[Refusal] = []
         """Notices of refusals, to voters and Initiators, as they came."""
         self.existing: list[Existing] = []
+        self._seed: str | None = None
         self._stack = AsyncExitStack()
         self._requests = 0
 
     async def start(self, panel: Iterable[str] = PANEL) -> None:
         declarations = load_declarations(overrides=Overrides(partitions=self.partitions))
-        await apply(self.bus.nc, declarations)
+        await apply(self.bus.nc, [self._hasty(declaration) for declaration in declarations])
         await self.log.start()
         await self.directory.start()
         for voter in panel:
@@ -101,15 +105,23 @@ class World:
 
         await self.bus.subscribe("magi.notices.>", on_notice)
 
+    def _hasty(self, declaration: StreamDeclaration) -> StreamDeclaration:
+        if declaration.name != PRESENCE or not self.presence_forgets_after:
+            return declaration
+        age = int(self.presence_forgets_after * 1e9)
+        config = msgspec.structs.replace(declaration.config, max_age=age, duplicate_window=age)
+        return msgspec.structs.replace(declaration, config=config)
+
     async def close(self) -> None:
         await self._stack.aclose()
 
     @classmethod
     @asynccontextmanager
-    async def over(cls, server: NatsServer, partitions: int = 4) -> "AsyncIterator[World]":
+    async def over(cls, server: NatsServer, partitions: int = 4, seed: str | None = None) -> "AsyncIterator[World]":
         """One over `server`, which is empty; closed in the end."""
-        bus = await Bus.connect(server.url, name="test")
+        bus = await Bus.connect(server.url, name="test", seed=seed)
         world = cls(server, bus, partitions)
+        world._seed = seed
         await world.start()
         try:
             yield world
@@ -126,7 +138,7 @@ class World:
 
     async def connect(self, name: str = "test", url: str = "") -> Bus:
         """A connection of its own, closed at the end of the test."""
-        bus = await Bus.connect(url or self.server.url, name=name)
+        bus = await Bus.connect(url or self.server.url, name=name, seed=self._seed)
         self._stack.push_async_callback(bus.close)
         return bus
 
@@ -141,7 +153,7 @@ class World:
         """A started instance of a registered voter on a connection of its own; stopped at the end of the test."""
         agent = VoterAgent(await self.connect(f"voter {voter}"), VoterId(voter), judge, **options)
         await agent.start()
-        self._stack.push_async_callback(agent.stop)
+        self._stack.push_async_callback(agent.stop, 0.2)
         return agent
 
     def at_the_end(self, do: Callable[[], Awaitable[None]]) -> None:
@@ -162,6 +174,9 @@ class World:
             **fields,
         }
         return Submission(**given)
+
+    def aggregate(self, request_id: str) -> AggregateId:
+        return request_aggregate(INITIATOR, RequestId(request_id))
 
     def partition_of(self, submission: Submission) -> int:
         return partition_of(request_aggregate(INITIATOR, RequestId(submission.request_id)), self.partitions)

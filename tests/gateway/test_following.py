@@ -1,0 +1,202 @@
+"""Resume, and what comes after it: every event once, in order, without a hole."""
+
+import asyncio
+import random
+
+import pytest
+
+from magi.orchestrator.orchestrator import Orchestrator, OrchestratorSettings
+from tests.gateway.client import Client, Message, request, seqs
+from tests.gateway.stack import PANEL, PARTITIONS, SlowReading, Stack
+
+HELD = {"voter_1": "held"}
+BEFORE = 6
+"""Events of a request of which one vote is held: acknowledged, three times progress, two results."""
+UNKNOWN = "request_id: nothing is stored under it"
+
+
+def resumed(last_seq: int, request_id: str = "abc123") -> Message:
+    return {"type": "resumed", "request_id": request_id, "last_seq": last_seq}
+
+
+async def held_request(stack: Stack, client: Client, request_id: str = "abc123") -> list[Message]:
+    """Send a request of which one vote is held; returns its events so far."""
+    await client.send(request(request_id, metadata=HELD))
+    return [await client.receive() for _ in range(BEFORE)]
+
+
+class TestAfterTheVerdict:
+    @pytest.mark.parametrize("after", [0, 1, 4, 7, 8])
+    async def test_what_was_stored_after_the_position_is_told(self, stack: Stack, client: Client, after: int) -> None:
+        events = await client.judged(request())
+        async with stack.client() as other:
+            assert await other.resume("abc123", after) == [*events[after:], resumed(8)]
+            assert await other.silent()
+
+    async def test_behind_the_end_there_is_nothing(self, client: Client) -> None:
+        await client.judged(request())
+        for after in (9, 1000, 2**53 - 1):
+            assert await client.resume("abc123", after) == [resumed(8)]
+        assert await client.silent()
+
+    async def test_the_position_is_the_beginning_by_default(self, client: Client) -> None:
+        events = await client.judged(request())
+        assert await client.resume("abc123") == [*events, resumed(8)]
+
+    async def test_every_replay_is_the_same(self, stack: Stack, client: Client) -> None:
+        events = await client.judged(request())
+        second = await stack.start_gateway()
+        async with stack.client(gateway=second) as other:
+            for _ in range(3):
+                assert await client.resume("abc123") == await other.resume("abc123") == [*events, resumed(8)]
+
+
+class TestWhileItIsOpen:
+    @pytest.mark.parametrize("after", [0, 3, BEFORE])
+    async def test_live_events_follow(self, stack: Stack, client: Client, after: int) -> None:
+        events = await held_request(stack, client)
+        async with stack.client() as other:
+            assert await other.resume("abc123", after) == [*events[after:], resumed(BEFORE)]
+            stack.release("abc123")
+            rest = await client.until_type("final_result")
+            assert seqs(rest) == [7, 8]
+            assert await other.until_type("final_result") == rest
+
+    async def test_behind_the_end_live_events_follow_all_the_same(self, stack: Stack, client: Client) -> None:
+        await held_request(stack, client)
+        async with stack.client() as other:
+            assert await other.resume("abc123", 100) == [resumed(BEFORE)]
+            stack.release("abc123")
+            assert seqs(await other.until_type("final_result")) == [7, 8]
+
+    async def test_the_connection_that_has_it_may_resume_too(self, stack: Stack, client: Client) -> None:
+        events = await held_request(stack, client)
+        for after in (0, 4, BEFORE, 2):
+            assert await client.resume("abc123", after) == [*events[after:], resumed(BEFORE)]
+        stack.release("abc123")
+        assert seqs(await client.until_type("final_result")) == [7, 8]
+
+    async def test_each_of_many_is_answered_in_turn(self, stack: Stack, client: Client) -> None:
+        events = await held_request(stack, client)
+        for after in (0, 5, 1):
+            await client.send({"type": "resume", "request_id": "abc123", "after_seq": after})
+        for after in (0, 5, 1):
+            expected = [*events[after:], resumed(BEFORE)]
+            assert [await client.receive() for _ in expected] == expected
+
+    async def test_before_its_first_event_it_is_unknown_and_goes_on(self, stack: Stack, client: Client) -> None:
+        await stack.orchestrator.stop()
+        await client.send(request())
+        assert (await client.ask({"type": "resume", "request_id": "abc123", "after_seq": 4}))["message"] == UNKNOWN
+        orchestrator = Orchestrator(await stack.connect("second"), OrchestratorSettings(PARTITIONS))
+        await orchestrator.start()
+        assert seqs(await client.until_type("final_result")) == list(range(1, 9))
+        await orchestrator.stop()
+
+
+class TestUnknown:
+    async def test_what_nobody_submitted(self, client: Client) -> None:
+        (answer,) = await client.resume("never")
+        assert answer == {
+            "type": "error",
+            "code": "unknown_request",
+            "message": UNKNOWN,
+            "request_id": "never",
+            "retryable": False,
+        }
+
+    async def test_what_another_initiator_submitted_looks_the_same(self, stack: Stack, client: Client) -> None:
+        token = await stack.add_initiator("spy")
+        async with stack.client(token) as spy:
+            never = await spy.resume("abc123")
+            await held_request(stack, client)
+            assert await spy.resume("abc123") == never
+            stack.release("abc123")
+            await client.until_type("final_result")
+            assert await spy.resume("abc123") == never
+            assert await spy.silent()
+
+    async def test_it_is_followed_no_further(self, stack: Stack, client: Client) -> None:
+        await client.resume("abc123")
+        async with stack.client() as other:
+            await other.judged(request())
+        assert await client.silent()
+
+
+class TestOvertaking:
+    """A reading that was begun earlier and comes to its end later must not tell anything twice."""
+
+    async def test_a_resume_overtakes_the_filling_of_a_hole(
+        self, stack: Stack, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        lost = stack.lose_live(lambda seq: seq == 5)
+        async with stack.client() as client:
+            reading = SlowReading(stack.gateway)
+            await client.send(request(metadata=HELD))
+            assert seqs([await client.receive() for _ in range(4)]) == [1, 2, 3, 4]
+            await reading.answered()  # the sixth has shown the hole: the log is read
+            assert lost == [5]
+            assert seqs(await client.resume("abc123", 2)) == [3, 4, 5, 6]
+            await stack.progress("abc123", "voter_1")
+            assert (await client.receive())["seq"] == 7
+            reading.go_on()  # what it has read is older than what was told
+            assert await client.silent()
+            stack.release("abc123")
+            assert seqs(await client.until_type("final_result")) == [8, 9]
+
+    async def test_events_that_come_while_a_resume_reads_follow_it(self, stack: Stack, client: Client) -> None:
+        await held_request(stack, client)
+        async with stack.client() as other:
+            reading = SlowReading(stack.gateway)
+            await other.send({"type": "resume", "request_id": "abc123"})
+            await reading.answered()
+            stack.release("abc123")
+            await client.until_type("final_result")
+            reading.go_on()
+            messages = await other.until_type("final_result")
+            assert seqs(messages) == list(range(1, 9))
+            assert messages.index(resumed(BEFORE)) == BEFORE
+
+
+async def test_random_resumes_while_events_flow(stack: Stack) -> None:
+    """Every connection is told each event once, in order, without a hole, from each of its resumes to the next."""
+    rng = random.Random(7)
+
+    async def submit(name: str) -> int:
+        async with stack.client() as client:
+            await client.send(request(name, metadata=dict.fromkeys(PANEL, "held")))
+            for voter in rng.sample(PANEL, 3):
+                for _ in range(rng.randrange(12)):
+                    await stack.progress(name, voter)
+                stack.release(name, voter)
+            numbers = seqs(await client.until_type("final_result"))
+            assert numbers == list(range(1, len(numbers) + 1))
+            return 0
+
+    async def watch(name: str) -> int:
+        await stack.until_stored(name, 1)
+        async with stack.client() as client:
+            resumes = told = 0
+            ended = False
+            while not ended:
+                after = rng.choice([0, told, max(0, told - 3)])
+                messages = await client.resume(name, after)
+                last = messages.pop()["last_seq"]
+                numbers = seqs(messages)
+                live = len(numbers) - (last - after)  # what was on its way when we resumed
+                assert numbers == [*range(told + 1, told + live + 1), *range(after + 1, last + 1)]
+                told = last
+                for _ in range(rng.randrange(4)):
+                    if any(message["type"] == "final_result" for message in messages):
+                        break
+                    messages.append(await client.receive())
+                    told += 1
+                    assert messages[-1]["seq"] == told
+                ended = any(message["type"] == "final_result" for message in messages)
+                resumes += 1
+            return resumes
+
+    async with asyncio.timeout(30):
+        names = [f"r{n}" for n in range(6)]
+        resumes = await asyncio.gather(*(submit(n) for n in names), *(watch(n) for n in names for _ in range(3)))
+    assert sum(resumes) > 50

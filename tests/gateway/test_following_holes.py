@@ -1,0 +1,143 @@
+"""Live events that are lost, late or doubled, and a NATS that goes away: what is missing is read from the log."""
+
+import os
+import signal
+
+import pytest
+
+from tests.gateway.client import request, seqs
+from tests.gateway.stack import SlowReading, Stack, aggregate, running
+from tests.proxy import Proxy
+from tests.servers import NatsServer
+from tests.waiting import until
+
+HELD = {"voter_1": "held"}
+BEFORE = 6
+
+
+class TestLost:
+    @pytest.mark.parametrize("lost", [{1}, {2, 3}, {1, 2, 3, 4, 5, 6, 7}, {2, 4, 6}, {7}], ids=str)
+    async def test_the_next_event_shows_the_hole(self, stack: Stack, lost: set[int]) -> None:
+        dropped = stack.lose_live(lambda seq: seq in lost)
+        async with stack.client() as client:
+            events = await client.judged(request())
+            assert seqs(events) == list(range(1, 9))
+            assert set(dropped) == lost
+            assert await client.silent()
+            assert (await client.resume("abc123"))[:-1] == events
+
+    async def test_after_a_break_the_log_is_read_even_if_nothing_comes_any_more(
+        self, stack: Stack, nats_server: NatsServer
+    ) -> None:
+        """The verdict is lost with the connection: no later event would show it."""
+        async with Proxy(nats_server.port) as proxy:
+            gateway = await stack.start_gateway(bus=await stack.connect("shaky", proxy.url))
+            async with stack.client(gateway=gateway) as client:
+                await client.send(request(metadata=HELD))
+                assert seqs([await client.receive() for _ in range(BEFORE)]) == [1, 2, 3, 4, 5, 6]
+                proxy.lose_answers()
+                stack.release("abc123")
+                await stack.until_stored("abc123", 8)
+                proxy.cut()
+                assert seqs(await client.until_type("final_result")) == [7, 8]
+                assert await client.silent()
+
+    async def test_a_break_during_a_reading_leads_to_another_one(self, stack: Stack, nats_server: NatsServer) -> None:
+        """What the reading has read is older than what was lost."""
+        async with Proxy(nats_server.port) as proxy:
+            gateway = await stack.start_gateway(bus=await stack.connect("shaky", proxy.url))
+            async with stack.client(gateway=gateway) as client, stack.client() as witness:
+                await witness.send(request(metadata=HELD))
+                await stack.until_stored("abc123", BEFORE)
+                reading = SlowReading(gateway)
+                await client.send({"type": "resume", "request_id": "abc123"})
+                await reading.answered()
+                proxy.lose_answers()
+                stack.release("abc123")
+                await witness.until_type("final_result")
+                reconnects = gateway._bus.reconnects
+                proxy.cut()
+
+                async def reconnected() -> bool:
+                    return gateway._bus.reconnects > reconnects
+
+                await until(reconnected, "the gateway has its NATS again")
+                reading.go_on()
+                messages = await client.until_type("final_result")
+                assert seqs(messages) == list(range(1, 9))
+
+
+class TestDoubledAndLate:
+    async def test_each_is_told_once_and_in_order(self, stack: Stack) -> None:
+        hub = stack.gateway._hub
+        deliver = hub._on_live
+        waiting: list[object] = []
+
+        async def on_live(msg: object) -> None:
+            """Twice, and the latest of three first."""
+            waiting.append(msg)
+            if len(waiting) == 3:
+                for late in [*reversed(waiting), *waiting]:
+                    await deliver(late)  # type: ignore[arg-type]
+                waiting.clear()
+
+        hub._on_live = on_live  # type: ignore[method-assign,assignment]
+        async with stack.client() as client:
+            events = await client.judged(request(voter_list=["voter_1", "voter_2"]))  # six events: two times three
+            assert seqs(events) == [1, 2, 3, 4, 5, 6]
+            assert await client.silent()
+
+
+class TestNatsGone:
+    async def test_a_killed_server_in_mid_request_costs_nothing(self, fresh_nats: NatsServer) -> None:
+        async with running(fresh_nats.url) as stack, stack.client() as client, stack.client() as other:
+            await client.send(request(metadata=HELD))
+            events = [await client.receive() for _ in range(BEFORE)]
+            await other.resume("abc123", BEFORE)
+            fresh_nats.kill()
+            assert await client.silent(), "the connection lives on"
+            fresh_nats.start()
+            stack.release("abc123")
+            rest = await client.until_type("final_result")
+            assert seqs(events + rest) == list(range(1, 9))
+            assert await other.until_type("final_result") == rest
+            assert (await other.resume("abc123"))[:-1] == events + rest
+
+    async def test_what_cannot_be_submitted_is_unavailable(self, fresh_nats: NatsServer) -> None:
+        async with running(fresh_nats.url) as stack, stack.client() as client:
+            os.kill(fresh_nats.pid, signal.SIGSTOP)
+            await client.send(request())
+            assert await client.silent()
+            fresh_nats.kill()
+            answer = await client.receive()
+            assert (answer["code"], answer["retryable"], answer["request_id"]) == ("unavailable", True, "abc123")
+            fresh_nats.start()
+            assert (await client.judged(request()))[-1]["final_vote"] == "pass"
+
+    async def test_a_log_that_stays_away_closes_the_connection(
+        self, stack: Stack, nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """1013: the client comes again, and resumes."""
+        async with Proxy(nats_server.port) as proxy:
+            gateway = await stack.start_gateway(bus=await stack.connect("shaky", proxy.url))
+            monkeypatch.setattr(gateway._log, "_patience", 0.1)
+            async with stack.client(gateway=gateway) as client:
+                await client.send(request(metadata=HELD))
+                await stack.until_stored("abc123", BEFORE)
+                await stack.delete_stream("MAGI_LOG")
+                proxy.cut()
+                assert await client.closed() == 1013
+
+    async def test_a_log_that_is_damaged_ends_one_request_and_not_the_connection(
+        self, stack: Stack, nats_server: NatsServer
+    ) -> None:
+        async with Proxy(nats_server.port) as proxy:
+            gateway = await stack.start_gateway(bus=await stack.connect("shaky", proxy.url))
+            async with stack.client(gateway=gateway) as client:
+                await client.send(request(metadata=HELD))
+                await client.until_type("acknowledged")
+                await stack.until_stored("abc123", BEFORE)
+                await stack.bus.store(f"magi.log.{aggregate('abc123')}", b"no event")
+                proxy.cut()
+                assert (await client.until_type("error"))[-1]["code"] == "internal"
+                assert (await client.judged(request("another")))[-1]["final_vote"] == "pass"

@@ -209,7 +209,7 @@ async def lag(servers: EmbeddedServers, bus: Bus, url: str, rate: int, seconds: 
     said = ((a, e) for a, e in itertools.islice(log_of(end + 1000), stored, None))
     codec: Codec[Event] = Codec(RequestEvent)
     heads: dict[str, int] = {}
-    while "requests" not in (await status(connection, None)).working:
+    while "requests" not in (await status(connection, None)).working:  # noqa: ASYNC110 - another process
         await asyncio.sleep(0.1)
     await asyncio.sleep(1.0)  # until it has loaded and reads
     begin = time.perf_counter()

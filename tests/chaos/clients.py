@@ -13,10 +13,14 @@ from msgspec import UNSET, Struct, UnsetType
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
+TICK = 0.02
+"""Seconds between two looks at what is due."""
 RETRY = 0.1
 """Seconds until the next try to connect."""
 PATIENCE = 4.0
 """Seconds without an answer after which a request is sent again."""
+WINDOW = 50
+"""Requests open at one time; a gateway takes 64 a connection. The others wait here."""
 
 
 class Request(Struct, frozen=True, tag="request"):
@@ -42,8 +46,8 @@ class _Frame(Struct, frozen=True):
     type: str
     request_id: str | UnsetType = UNSET
     seq: int | UnsetType = UNSET
-    code: str = ""
     retryable: bool = False
+    retry_after_ms: int = 0
     last_seq: int = 0
 
 
@@ -59,8 +63,8 @@ class Asked(Struct):
     final: bool = False
     sent: int = 0
     """How often it was sent."""
-    asked_at: float = 0.0
-    """When it was sent last, on a monotonic clock."""
+    send_at: float = 0.0
+    """When it is to be sent (again), on a monotonic clock, while nothing was seen of it."""
     began: float = 0.0
     took: float = 0.0
     """Seconds from the first sending to the verdict."""
@@ -90,14 +94,13 @@ class Initiator:
         """Requests without a verdict."""
         return sum(1 for asked in self.asked.values() if not asked.final)
 
-    async def ask(self, request: Request) -> None:
-        """Submit a request, now or as soon as there is a connection."""
-        asked = self.asked[request.request_id] = Asked(request, self.name, began=time.monotonic())
-        await self._send(asked)
+    def ask(self, request: Request) -> None:
+        """Submit a request as soon as there is a connection, and room."""
+        self.asked[request.request_id] = Asked(request, self.name, began=time.monotonic())
 
     async def run(self) -> None:
         """Until cancelled."""
-        watch = asyncio.create_task(self._watch())
+        sending = asyncio.create_task(self._send_what_is_due())
         try:
             while True:
                 try:
@@ -109,42 +112,41 @@ class Initiator:
                 self._connection = None
                 await asyncio.sleep(RETRY)
         finally:
-            watch.cancel()
+            sending.cancel()
 
     async def _talk(self, connection: ClientConnection) -> None:
         self._connection = connection
         self.connections += 1
         for asked in self.asked.values():
-            if asked.final:
-                continue
-            if asked.last:
+            asked.send_at = 0.0
+            if asked.last and not asked.final:
                 self.resumed += 1
                 asked.runs.append([])
                 await connection.send(_encode(_Resume(asked.request.request_id, asked.last)), text=True)
-            else:
-                await self._send(asked)
         async for frame in connection:
             assert isinstance(frame, str)
             self._receive(frame.encode())
 
+    async def _send_what_is_due(self) -> None:
+        """Send what was not sent, and again what nobody has answered for too long."""
+        while True:
+            await asyncio.sleep(TICK)
+            now = time.monotonic()
+            open_now = sum(1 for one in self.asked.values() if not one.final and (one.last or one.send_at > now))
+            due = [one for one in self.asked.values() if not one.last and one.send_at <= now]
+            for asked in due[: max(0, WINDOW - open_now)]:
+                await self._send(asked)
+
     async def _send(self, asked: Asked) -> None:
-        asked.asked_at = time.monotonic()
         if self._connection is None:
             return
+        asked.send_at = time.monotonic() + PATIENCE
         self.sent_again += asked.sent > 0
         asked.sent += 1
         try:
             await self._connection.send(_encode(asked.request), text=True)
         except (OSError, WebSocketException):
             return  # it is sent again on the next connection
-
-    async def _watch(self) -> None:
-        """Send again what nobody has answered for too long: its answer may have been lost with a gateway."""
-        while True:
-            await asyncio.sleep(PATIENCE / 10)
-            for asked in list(self.asked.values()):
-                if not asked.last and time.monotonic() - asked.asked_at > PATIENCE:
-                    await self._send(asked)
 
     def _receive(self, data: bytes) -> None:
         frame = _decode(data)
@@ -153,7 +155,7 @@ class Initiator:
             if not frame.retryable:
                 self.problems.append(data.decode())
             elif asked:
-                asked.asked_at = time.monotonic() - PATIENCE  # it is sent again in a moment
+                asked.send_at = time.monotonic() + frame.retry_after_ms / 1000
             return
         if asked is None:
             self.problems.append(f"about nothing that was asked: {data.decode()}")

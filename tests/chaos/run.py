@@ -152,7 +152,7 @@ async def _ask(initiator: Initiator, asked: Sequence[Request], seconds: float) -
     begun = time.monotonic()
     for number, request in enumerate(asked):
         await asyncio.sleep(max(0.0, begun + seconds * number / len(asked) - time.monotonic()))
-        await initiator.ask(request)
+        initiator.ask(request)
 
 
 async def _strike(cluster: Cluster, strikes: Sequence[Strike], report: Report, struck: list[tuple[float, str]]) -> None:

@@ -1,102 +1,26 @@
-"""The checker finds what it is there to find: each rule is shown a run in which it was broken, and one that is whole."""
+"""The checker finds what it is there to find: each rule is shown a run in which it was broken."""
 
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 import pytest
 
-from magi.domain.ids import AggregateId, VoterId, task_id
-from magi.domain.messages import ResultBallot, Submission, Task, Vote
-from magi.domain.panel import Candidate, Snapshot
-from magi.domain.voting_request import (
-    INITIAL,
-    Adjudicated,
-    CastVote,
-    Expire,
-    Received,
-    RequestEvent,
-    Submit,
-    VoterResult,
-    decide,
-    fold,
-)
-from magi.eventstore.codec import Codec
-from magi.eventstore.history import EMPTY, Recorded
-from magi.gateway import wire
-from tests.chaos.checker import Evidence, aggregate_of, check
-from tests.chaos.clients import Asked, Request
-from tests.voters.judges import expected_vote
-
-ABSENT = "ghost"
-START = 1_769_860_800_000
-VOTERS = Snapshot({VoterId(voter): Candidate("active") for voter in ("a", "b", "c", ABSENT)})
-CODEC: Codec[RequestEvent] = Codec(RequestEvent)
-
-
-class Run:
-    """A run that can be tampered with before it is judged."""
-
-    def __init__(self) -> None:
-        self.events: dict[AggregateId, list[RequestEvent]] = {}
-        self.asked: dict[str, Asked] = {}
-        self.inbox: list[Any] = []
-        self.tasks: list[Task] = []
-        self.tampered: Callable[[list[Recorded[RequestEvent]]], list[Recorded[RequestEvent]]] = lambda log: log
-
-    def play(self, name: str, *panel: str, when: str = "all") -> AggregateId:
-        """A request that went as it should."""
-        request = Request(name, "?", f"answer of {name}", panel, decide=when)
-        asked = self.asked[name] = Asked(request, "initiator-0", sent=1)
-        fields = msgspec.structs.asdict(request)
-        submission = Submission(initiator_id="initiator-0", **fields)
-        events = decide(INITIAL, Submit(submission, VOTERS, START))
-        for voter in panel:
-            if voter != ABSENT and not isinstance(events[-1], Adjudicated):
-                ballot = ResultBallot(task_id="", vote=expected_vote(voter, request.agent_answer), reason="seen")
-                events += decide(fold(events), CastVote(voter, ballot, START + 5, START + 5))
-        events += decide(fold(events), Expire(START + request.timeout_ms))
-        aggregate = aggregate_of(asked)
-        self.events[aggregate] = events
-        return aggregate
-
-    def log(self) -> list[Recorded[RequestEvent]]:
-        """The events as they would be stored, with a chain that is whole."""
-        log: list[Recorded[RequestEvent]] = []
-        for aggregate, events in self.events.items():
-            head = EMPTY
-            for event in events:
-                _, data = CODEC.stamp(event, aggregate, head, 0, "")
-                log.append(CODEC.recorded(len(log) + 1, data))
-                head = log[-1].head
-        return log
-
-    def seen(self) -> None:
-        """Each Initiator saw what is stored now."""
-        for asked in self.asked.values():
-            stored = [r.event for r in self.log() if r.event.originator_id == aggregate_of(asked)]
-            asked.runs = [[wire.event(asked.request.request_id, event) for event in stored]]
-            asked.last = len(stored)
-            asked.final = bool(stored) and isinstance(stored[-1], Adjudicated)
-
-    def problems(self) -> list[str]:
-        evidence = Evidence(list(self.asked.values()), self.tampered(self.log()), self.inbox, self.tasks)
-        return check(evidence, expected_vote, ABSENT)
+from magi.domain.ids import VoterId, task_id
+from magi.domain.messages import ResultBallot, Submission, Task
+from tests.chaos import planted
+from tests.chaos.checker import aggregate_of
+from tests.chaos.clients import Asked
+from tests.chaos.planted import Run, whole
 
 
 @pytest.fixture
 def run() -> Run:
     run = Run()
     run.play("whole", "a", "b", "c")
-    run.play("late", "a", ABSENT)
+    run.play("late", "a", planted.ABSENT)
     run.play("early", "a", "b", "c", when="early")
     run.seen()
     return run
-
-
-def whole(run: Run) -> list[RequestEvent]:
-    """The events of the first request: received, three votes, the verdict."""
-    return run.events[aggregate_of(run.asked["whole"])]
 
 
 def test_a_run_that_went_well_has_no_problems(run: Run) -> None:
@@ -104,147 +28,32 @@ def test_a_run_that_went_well_has_no_problems(run: Run) -> None:
     assert [type(event).__name__ for event in whole(run)] == ["Received", *["VoterResult"] * 3, "Adjudicated"]
 
 
-def drop_the_verdict(run: Run) -> None:
-    whole(run).pop()
-
-
-def drop_the_request(run: Run) -> None:
-    whole(run).clear()
-
-
-def drop_a_vote(run: Run) -> None:
-    del whole(run)[2]
-
-
-def double_a_vote(run: Run) -> None:
-    whole(run).insert(2, whole(run)[1])
-
-
-def double_the_verdict(run: Run) -> None:
-    whole(run).append(whole(run)[-1])
-
-
-def double_the_beginning(run: Run) -> None:
-    whole(run).insert(1, whole(run)[0])
-
-
-def go_on_after_the_verdict(run: Run) -> None:
-    whole(run).append(whole(run).pop(2))
-
-
-def change(run: Run, number: int, **fields: Any) -> None:
-    whole(run)[number] = msgspec.structs.replace(whole(run)[number], **fields)
-
-
-def change_a_vote(run: Run) -> None:
-    result = whole(run)[1]
-    assert isinstance(result, VoterResult)
-    other: Vote = "abstain" if result.vote != "abstain" else "pass"
-    change(run, 1, vote=other)
-    verdict = whole(run)[-1]
-    assert isinstance(verdict, Adjudicated)
-
-
-def turn_the_verdict(run: Run) -> None:
-    verdict = whole(run)[-1]
-    assert isinstance(verdict, Adjudicated)
-    change(run, -1, final_vote="fail" if verdict.final_vote == "pass" else "pass")
-
-
-def change_the_details(run: Run) -> None:
-    verdict = whole(run)[-1]
-    assert isinstance(verdict, Adjudicated)
-    change(run, -1, details={**verdict.details, "a": "missing"})
-
-
-def change_the_content(run: Run) -> None:
-    received = whole(run)[0]
-    assert isinstance(received, Received)
-    change(run, 0, content=msgspec.structs.replace(received.content, agent_answer="something else"))
-
-
-def change_the_panel(run: Run) -> None:
-    change(run, 0, voters=("a", "b"))
-
-
-def lose_votes_to_a_deadline(run: Run) -> None:
-    events = whole(run)[:2]
-    whole(run)[:] = events + decide(fold(events), Expire(START + 60_000))
-
-
-def decide_before_the_deadline(run: Run) -> None:
-    events = run.events[aggregate_of(run.asked["late"])]
-    events[-1] = msgspec.structs.replace(events[-1], at=events[0].at)
-
-
-def let_the_absent_vote(run: Run) -> None:
-    events = run.events[aggregate_of(run.asked["late"])][:-1]
-    ballot = ResultBallot(task_id="", vote="pass")
-    events += decide(fold(events), CastVote(ABSENT, ballot, START + 5, START + 5))
-    run.events[aggregate_of(run.asked["late"])] = events
-
-
-def decide_early_unasked(run: Run) -> None:
-    events = run.events[aggregate_of(run.asked["early"])]
-    events[0] = msgspec.structs.replace(events[0], decide="all")  # type: ignore[call-arg]
-
-
-def invent_a_request(run: Run) -> None:
-    run.play("invented", "a")
-    del run.asked["invented"]
-
-
-def reorder_the_log(run: Run) -> None:
-    run.tampered = lambda log: [log[0], log[2], log[1], *log[3:]]
-
-
-def drop_a_message_of_the_log(run: Run) -> None:
-    run.tampered = lambda log: [*log[:2], *log[3:]]
-
-
-def change_stored_bytes(run: Run) -> None:
-    def tampered(log: list[Recorded[RequestEvent]]) -> list[Recorded[RequestEvent]]:
-        data = log[1].data.replace(b'"seen"', b'"seem"')
-        assert data != log[1].data
-        return [log[0], CODEC.recorded(2, data), *log[2:]]
-
-    run.tampered = tampered
-
-
-def give_two_events_one_name(run: Run) -> None:
-    def tampered(log: list[Recorded[RequestEvent]]) -> list[Recorded[RequestEvent]]:
-        event = msgspec.structs.replace(log[-1].event, id=log[0].event.id)
-        return [*log[:-1], msgspec.structs.replace(log[-1], event=event)]
-
-    run.tampered = tampered
-
-
 STORED = [
-    (drop_the_verdict, "received and not decided"),
-    (drop_the_verdict, "has 0 verdicts"),
-    (drop_the_request, "acknowledged and is not in the log"),
-    (drop_a_vote, "the votes say"),
-    (drop_a_vote, "1 of which are missing"),
-    (double_a_vote, "was counted 2 times"),
-    (double_the_verdict, "has 2 verdicts"),
-    (double_the_beginning, "was received twice"),
-    (go_on_after_the_verdict, "goes on after the verdict"),
-    (change_a_vote, "was stored (seen)"),
-    (turn_the_verdict, "the votes say"),
-    (change_the_details, "are not the votes"),
-    (change_the_content, "something else was stored than was sent"),
-    (change_the_panel, "is not on the panel"),
-    (change_the_panel, "the panel is"),
-    (lose_votes_to_a_deadline, "votes are lost"),
-    (decide_before_the_deadline, "decided by its deadline, before it"),
-    (let_the_absent_vote, "ghost votes"),
-    (decide_early_unasked, "which nobody asked for"),
-    (invent_a_request, "nobody sent it"),
-    (reorder_the_log, "the log has 3 where 2 was expected"),
-    (reorder_the_log, "version 3 stands where 2 was expected"),
-    (drop_a_message_of_the_log, "the chain breaks"),
-    (change_stored_bytes, "the chain breaks before version 3"),
-    (give_two_events_one_name, "2 events are named"),
+    (planted.drop_the_verdict, "received and not decided"),
+    (planted.drop_the_verdict, "has 0 verdicts"),
+    (planted.drop_the_request, "acknowledged and is not in the log"),
+    (planted.drop_a_vote, "the votes say"),
+    (planted.drop_a_vote, "1 of which are missing"),
+    (planted.double_a_vote, "was counted 2 times"),
+    (planted.double_the_verdict, "has 2 verdicts"),
+    (planted.double_the_beginning, "was received twice"),
+    (planted.go_on_after_the_verdict, "goes on after the verdict"),
+    (planted.change_a_vote, "was stored (seen)"),
+    (planted.turn_the_verdict, "the votes say"),
+    (planted.change_the_details, "are not the votes"),
+    (planted.change_the_content, "something else was stored than was sent"),
+    (planted.change_the_panel, "is not on the panel"),
+    (planted.change_the_panel, "the panel is"),
+    (planted.lose_votes_to_a_deadline, "votes are lost"),
+    (planted.decide_before_the_deadline, "decided by its deadline, before it"),
+    (planted.let_the_absent_vote, "ghost votes"),
+    (planted.decide_early_unasked, "which nobody asked for"),
+    (planted.invent_a_request, "nobody sent it"),
+    (planted.reorder_the_log, "the log has 3 where 2 was expected"),
+    (planted.reorder_the_log, "version 3 stands where 2 was expected"),
+    (planted.drop_a_message_of_the_log, "the chain breaks"),
+    (planted.change_stored_bytes, "the chain breaks before version 3"),
+    (planted.give_two_events_one_name, "2 events are named"),
 ]
 
 
@@ -254,14 +63,11 @@ def test_a_fault_in_the_log_is_found(run: Run, plant: Callable[[Run], None], fou
     assert any(found in problem for problem in run.problems()), run.problems()
 
 
-@pytest.mark.parametrize(
-    ("plant", "found"),
-    [pair for pair in STORED if pair[0] not in (reorder_the_log, drop_a_message_of_the_log, change_stored_bytes)],
-)
+@pytest.mark.parametrize(("plant", "found"), [pair for pair in STORED if pair[0] not in planted.BELOW_THE_EVENTS])
 def test_it_is_found_even_when_the_initiators_saw_it_so(run: Run, plant: Callable[[Run], None], found: str) -> None:
     plant(run)
     run.seen()
-    if plant is drop_the_request:
+    if plant is planted.drop_the_request:
         found = "never got the verdict"
     assert any(found in problem for problem in run.problems()), run.problems()
 
@@ -269,60 +75,19 @@ def test_it_is_found_even_when_the_initiators_saw_it_so(run: Run, plant: Callabl
 # --- What the Initiators saw ------------------------------------------------------------------------------------------
 
 
-def drop_a_frame(asked: Asked) -> None:
-    del asked.runs[0][2]
-
-
-def double_a_frame(asked: Asked) -> None:
-    asked.runs[0].insert(2, asked.runs[0][1])
-
-
-def swap_frames(asked: Asked) -> None:
-    asked.runs[0][1:3] = reversed(asked.runs[0][1:3])
-
-
-def change_a_frame(asked: Asked) -> None:
-    asked.runs[0][1] = asked.runs[0][1].replace(b"seen", b"seem")
-
-
-def miss_the_end(asked: Asked) -> None:
-    asked.runs[0].pop()
-    asked.final = False
-
-
-def miss_the_end_unnoticed(asked: Asked) -> None:
-    asked.runs[0].pop()
-
-
-def lose_what_came_between_connections(asked: Asked) -> None:
-    asked.runs = [asked.runs[0][:2], asked.runs[0][3:]]
-
-
-def see_something_again_after_a_reconnect(asked: Asked) -> None:
-    asked.runs = [asked.runs[0][:3], asked.runs[0][2:]]
-
-
-def begin_again_unasked(asked: Asked) -> None:
-    asked.runs = [asked.runs[0][:3], asked.runs[0]]
-
-
-def see_too_much(asked: Asked) -> None:
-    asked.runs[0].append(asked.runs[0][-1].replace(b'"seq":5', b'"seq":6'))
-
-
 @pytest.mark.parametrize(
     ("plant", "found"),
     [
-        (drop_a_frame, "saw 4 after 2"),
-        (double_a_frame, "saw 2 after 2"),
-        (swap_frames, "saw 3 after 1"),
-        (change_a_frame, "saw something else than is stored as 2"),
-        (miss_the_end, "never got the verdict"),
-        (miss_the_end_unnoticed, "saw 4 of 5 events"),
-        (lose_what_came_between_connections, "saw 4 after 2"),
-        (see_something_again_after_a_reconnect, "saw 3 after 3"),
-        (begin_again_unasked, "sent it 1 times, and saw it begin 2 times"),
-        (see_too_much, "something else than is stored as 6"),
+        (planted.drop_a_frame, "saw 4 after 2"),
+        (planted.double_a_frame, "saw 2 after 2"),
+        (planted.swap_frames, "saw 3 after 1"),
+        (planted.change_a_frame, "saw something else than is stored as 2"),
+        (planted.miss_the_end, "never got the verdict"),
+        (planted.miss_the_end_unnoticed, "saw 4 of 5 events"),
+        (planted.lose_what_came_between_connections, "saw 4 after 2"),
+        (planted.see_something_again_after_a_reconnect, "saw 3 after 3"),
+        (planted.begin_again_unasked, "sent it 1 times, and saw it begin 2 times"),
+        (planted.see_too_much, "something else than is stored as 6"),
     ],
 )
 def test_a_fault_in_what_an_initiator_saw_is_found(run: Run, plant: Callable[[Asked], None], found: str) -> None:
@@ -356,7 +121,7 @@ def test_a_submission_that_waits_for_its_deadline_is_no_problem(run: Run) -> Non
 
 
 def test_a_submission_of_an_undecided_request_is_one(run: Run) -> None:
-    drop_the_verdict(run)
+    planted.drop_the_verdict(run)
     run.seen()
     run.inbox.append(submission_of(run.asked["whole"]))
     assert any("is left in the inbox, and it is not decided" in problem for problem in run.problems())

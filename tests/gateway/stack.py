@@ -118,7 +118,7 @@ class Stack:
                 await self._held[f"{task.request_id}/{voter}"].wait()
                 vote = "pass"
             assert vote in ("pass", "fail", "abstain")
-            return Opinion(vote, f"{voter} says {vote}" + "." * task.metadata.get("padding", 0))
+            return Opinion(vote, f"{voter} says {vote}" + "\x01" * task.metadata.get("padding", 0))
 
         return judge
 

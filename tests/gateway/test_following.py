@@ -4,14 +4,19 @@ import asyncio
 import random
 
 import pytest
+from nats.aio.msg import Msg
 
+from magi.gateway.settings import Limits
 from magi.orchestrator.orchestrator import Orchestrator, OrchestratorSettings
 from tests.gateway.client import Client, Message, request, seqs
-from tests.gateway.stack import PANEL, PARTITIONS, SlowReading, Stack
+from tests.gateway.stack import PANEL, PARTITIONS, SlowReading, Stack, aggregate, running
+from tests.servers import NatsServer
+from tests.waiting import until
 
 HELD = {"voter_1": "held"}
 BEFORE = 6
 """Events of a request of which one vote is held: acknowledged, three times progress, two results."""
+ONE = Limits(open_requests=1, messages_per_second=1000, burst=1000)
 UNKNOWN = "request_id: nothing is stored under it"
 
 
@@ -156,6 +161,72 @@ class TestOvertaking:
             messages = await other.until_type("final_result")
             assert seqs(messages) == list(range(1, 9))
             assert messages.index(resumed(BEFORE)) == BEFORE
+
+    async def test_a_request_that_is_received_while_its_resume_reads_is_not_unknown(
+        self, stack: Stack, client: Client
+    ) -> None:
+        async with stack.client() as other:
+            reading = SlowReading(stack.gateway)
+            await other.send({"type": "resume", "request_id": "abc123"})
+            await reading.answered()  # nothing is there
+            events = await client.judged(request())
+            reading.go_on()
+            assert await other.receive_until(lambda m: m["type"] in ("resumed", "error")) == [*events, resumed(8)]
+
+    async def test_a_resume_is_told_what_the_connection_did_not_submit(
+        self, stack: Stack, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It sent other content, which is refused, and asks for what is there."""
+
+        async def lose(_: Msg) -> None:
+            pass
+
+        monkeypatch.setattr(stack.gateway._hub, "_notice_handler", lambda _: lose)
+        async with stack.client() as client, stack.client() as other:
+            events = await held_request(stack, client)
+            await other.send(request(agent_answer="other"))
+            await other.send({"type": "resume", "request_id": "abc123"})
+            refusal, *messages = await other.until_type("resumed")
+            assert refusal["code"] == "request_conflict"
+            assert messages == [*events, resumed(BEFORE)]
+            stack.release("abc123")
+            assert seqs(await other.until_type("final_result")) == [7, 8]
+
+
+class TestWhatIsOver:
+    """It is forgotten: it takes no place among the open requests, and is told nothing any more."""
+
+    async def test_a_request_with_a_verdict_takes_no_place(self, nats_server: NatsServer) -> None:
+        async with running(nats_server.url, ONE) as stack, stack.client() as client:
+            await client.judged(request("r0", voter_list=["voter_1", "voter_2"]))
+            assert await client.resume("r0", 6) == [resumed(6, "r0")]
+            await client.judged(request("r1"))
+            await client.resume("r0")
+            await client.judged(request("r2"))
+            await stack.revoke("voter_2")
+            await client.judged(request("r0", voter_list=["voter_1", "voter_2"]))
+            await client.judged(request("r3"))
+
+    async def test_a_request_that_was_refused_takes_no_place(self, nats_server: NatsServer) -> None:
+        async with running(nats_server.url, ONE) as stack, stack.client() as client:
+            await client.ask(request("r0", voter_list=["voter_9"]))
+            await client.judged(request("r1"))
+            await client.resume("r0")
+            await client.ask(request("r1", agent_answer="other"))
+            await client.judged(request("r2"))
+
+    async def test_nothing_is_left_of_a_connection(self, stack: Stack) -> None:
+        hub = stack.gateway._hub
+        async with stack.client() as client:
+            await held_request(stack, client)
+            assert list(hub._watchers) == [aggregate("abc123")]
+
+        async def gone() -> bool:
+            return not stack.gateway._sessions
+
+        await until(gone, "the session has ended")
+        assert hub._watchers == {}
+        assert hub.listeners() == []
 
 
 async def test_random_resumes_while_events_flow(stack: Stack) -> None:

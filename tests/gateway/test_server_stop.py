@@ -50,9 +50,12 @@ async def flood(stack: Stack, client: Client, gateway: Gateway | None = None) ->
     """Ask a deaf client's gateway for more than it takes, and return when the gateway is stuck with it."""
     for _ in range(200):
         await client.send({"type": "get_voters"})
+    await until_stuck(gateway or stack.gateway)
 
+
+async def until_stuck(gateway: Gateway) -> None:
     async def stuck() -> bool:
-        return any(s.outbound.stuck_since is not None for s in (gateway or stack.gateway)._sessions)
+        return any(session.outbound.stuck_since is not None for session in gateway._sessions)
 
     await until(stuck, "the gateway can't send")
 
@@ -163,6 +166,18 @@ class TestAClientThatDoesNotRead:
             for _ in range(200):
                 assert (await slow.receive())["type"] == "voters"
             assert await slow.silent()
+
+    async def test_a_long_replay_does_not_cut_off_a_slow_one(self, stack: Stack, client: Client) -> None:
+        gateway = await stack.start_gateway(Limits(outbound_bytes=16_384))
+        events = await client.judged(request(metadata={"padding": 4000}))
+        async with deaf_client(stack, gateway) as slow:
+            for _ in range(10):
+                await slow.send({"type": "resume", "request_id": "abc123"})
+            await until_stuck(gateway)
+            slow.connection.transport.resume_reading()
+            for _ in range(10):
+                assert [await slow.receive() for _ in events] == events
+                assert (await slow.receive())["type"] == "resumed"
 
     async def test_nobody_else_waits_for_it(self, stack: Stack) -> None:
         async with deaf_client(stack) as deaf, stack.client() as client:

@@ -255,10 +255,10 @@ def serve(
 
 
 async def until_stopped(work: Coroutine[Any, Any, None]) -> bool:
-    """Do `work`; cancel it on SIGINT or SIGTERM and let it clean up. Returns whether it came to its end."""
+    """Do `work`; cancel it on SIGINT, SIGTERM or SIGHUP and let it clean up. Returns whether it came to its end."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for sign in (signal.SIGINT, signal.SIGTERM):
+    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a terminal that is closed hangs up
         loop.add_signal_handler(sign, stop.set)
     task = asyncio.ensure_future(work)
     asked = asyncio.ensure_future(stop.wait())

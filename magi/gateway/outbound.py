@@ -22,7 +22,7 @@ class Outbound:
     """The queue and the writer of one connection. `stuck_since` is when the frame being written was begun."""
 
     def __init__(self, connection: ServerConnection, limit: int) -> None:
-        """`limit` bounds the bytes that wait: of more than one frame, so that any single answer can be had."""
+        """`limit` is how many bytes may wait when another frame comes: a single one can be had however large it is."""
         self._connection = connection
         self._limit = limit
         self._queue: deque[bytes] = deque()
@@ -44,7 +44,7 @@ class Outbound:
         """Queue a text frame. Cuts the client off when too much waits already."""
         if self._closing:
             return
-        if self._queue and self._bytes + len(frame) > self._limit:
+        if self._bytes > self._limit:
             self.cut_off()
             return
         self._queue.append(frame)

@@ -35,7 +35,10 @@ PARTS = (
     PartCommand("voters-1", ("voter", f"a={JUDGE}", f"b={JUDGE}")),
     PartCommand("voters-2", ("voter", f"b={JUDGE}", f"c={JUDGE}")),
 )
-TARGETS = (NATS, *(part.name for part in PARTS))
+PROCESSES = (NATS, *(part.name for part in PARTS))
+EVERYTHING = "everything"
+"""All of them in one moment, as when a machine loses its power (but for what the kernel still writes to the disk)."""
+TARGETS = (*PROCESSES, EVERYTHING)
 VOTERS = ("a", "b", "c")
 GHOST = "ghost"
 """A registered voter that nobody is."""
@@ -59,6 +62,9 @@ class Cluster:
 
     def signal(self, target: str, sign: signal.Signals) -> bool:
         """Send a signal to a process, however far its start is; whether there was one."""
+        if target == EVERYTHING:
+            found = [self.signal(process, sign) for process in PROCESSES]
+            return any(found)
         with suppress(ProcessLookupError, psutil.NoSuchProcess):
             pid = self._pid(target)
             if pid is not None:

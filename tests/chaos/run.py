@@ -20,7 +20,7 @@ from magi.eventstore.history import Recorded
 from magi.eventstore.patience import patiently
 from tests.chaos.checker import Evidence
 from tests.chaos.clients import Initiator, Request
-from tests.chaos.cluster import GHOST, TARGETS, VOTERS, Cluster, running
+from tests.chaos.cluster import EVERYTHING, GHOST, TARGETS, VOTERS, Cluster, running
 from tests.chaos.nemesis import Strike, schedule
 from tests.waiting import until
 
@@ -142,7 +142,9 @@ async def run(path: Path, seed: int, seconds: float, count: int, kills: int) -> 
     if took:
         report.latency = {q: round(took[int(len(took) * float(q))], 3) for q in ("0.5", "0.9", "0.99")}
         report.latency["1.0"] = round(took[-1], 3)
-    report.stood_still = _stood_still(log, [at for at, target in struck if target.startswith("orchestrator")])
+    report.stood_still = _stood_still(
+        log, [at for at, target in struck if target.startswith(("orchestrator", EVERYTHING))]
+    )
     said = cluster.said()
     report.logged = {word: said.count(f'"{word}"') for word in WORDS}
     return Result(report, evidence, [problem for initiator in initiators for problem in initiator.problems])

@@ -217,8 +217,13 @@ class TestWhatIsOver:
 
     async def test_nothing_is_left_of_a_connection(self, stack: Stack) -> None:
         hub = stack.gateway._hub
+        stack.lose_live(lambda seq: seq == BEFORE)
         async with stack.client() as client:
-            await held_request(stack, client)
+            reading = SlowReading(stack.gateway)
+            await client.send(request(metadata=HELD))
+            await stack.until_stored("abc123", BEFORE)
+            await stack.progress("abc123", "voter_1")
+            await reading.answered()  # a hole is being filled
             assert list(hub._watchers) == [aggregate("abc123")]
 
         async def gone() -> bool:
@@ -227,6 +232,7 @@ class TestWhatIsOver:
         await until(gone, "the session has ended")
         assert hub._watchers == {}
         assert hub.listeners() == []
+        assert not [task for task in asyncio.all_tasks() if "Following" in repr(task.get_coro())]
 
 
 async def test_random_resumes_while_events_flow(stack: Stack) -> None:

@@ -12,7 +12,7 @@ from websockets.exceptions import InvalidStatus
 from magi.gateway.server import Gateway
 from magi.gateway.settings import Limits
 from tests.gateway.client import Client, request, seqs, small_socket
-from tests.gateway.stack import QUICK, Stack, running
+from tests.gateway.stack import QUICK, SlowReading, Stack, running
 from tests.servers import NatsServer
 from tests.waiting import until
 
@@ -126,9 +126,9 @@ class TestStopIsNotHeldUp:
     async def test_by_one_that_waits_for_the_log(self, stack: Stack) -> None:
         gateway = await stack.start_gateway(grace=GRACE)
         async with stack.client(gateway=gateway) as client:
-            await stack.delete_stream("MAGI_LOG")
+            reading = SlowReading(gateway)
             await client.send({"type": "resume", "request_id": "abc123"})
-            assert await client.connection.ping()
+            await reading.answered()  # and it doesn't go on
             assert await stop(gateway) < GRACE + 1
             assert await client.closed() in (1006, 1012)
 

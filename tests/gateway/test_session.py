@@ -1,10 +1,12 @@
 """What an Initiator says and what it is answered: every message and every error of PROTOCOL §1."""
 
+import asyncio
 import re
 from typing import Any
 
 import pytest
 
+from magi.eventstore.bus import NoAck, PubAck
 from magi.gateway.settings import Limits
 from tests.gateway.client import Client, Message, request
 from tests.gateway.stack import PANEL, Stack, aggregate, running
@@ -298,6 +300,33 @@ class TestRefusals:
         for _ in range(10):
             assert (await client.ask("{"))["code"] == "invalid_json"
         assert await client.closed() == 4505
+
+    async def test_nothing_that_follows_the_tenth_is_done(self, stack: Stack, client: Client) -> None:
+        for _ in range(10):
+            await client.send("{")
+        await client.send(request("too late"))
+        assert await client.closed() == 4505
+        async with stack.client() as other:
+            for number in range(3):
+                await other.judged(request(f"r{number}"))
+        assert await stack.stored("too late") == []
+
+    async def test_what_was_told_already_is_not_taken_back(self, stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The acknowledgement of the submission is lost, but its events are there."""
+        gateway = await stack.start_gateway()
+        store = gateway._bus.store
+        told = asyncio.Event()
+
+        async def forgetful(subject: str, data: bytes) -> PubAck:
+            await store(subject, data)
+            await told.wait()
+            raise NoAck("lost")
+
+        monkeypatch.setattr(gateway._bus, "store", forgetful)
+        async with stack.client(gateway=gateway) as client:
+            await client.judged(request())
+            told.set()
+            assert await client.silent()
 
 
 class TestLimits:

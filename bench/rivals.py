@@ -92,7 +92,7 @@ async def magi_rival(folder: Path, sync_interval: str) -> AsyncIterator[Rival]:
         await until(ready, "magi serve is ready", 60)
         note = read_note(data)
         assert note is not None
-        bus = await Bus.connect(note.nats_url, name="bench", seed=_seed(note.nats_seed_file))
+        bus = await Bus.connect(note.settings["nats.url"], name="bench", seed=_seed(note.settings["nats.seed_file"]))
         store = directory_log(bus)
         await store.start()
         for name in floor.VOTERS:

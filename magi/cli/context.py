@@ -32,11 +32,8 @@ class ServeNote(Struct, frozen=True, kw_only=True):
 
     url: str
     """Where Initiators connect."""
-    nats_url: str
-    nats_seed_file: str
-    monitor_url: str
-    sync_interval: str
-    postgres_url: str
+    settings: dict[str, Any]
+    """The settings that it runs with, by their dotted names: the other commands go by them."""
 
 
 def write_note(data: Path, note: ServeNote) -> None:
@@ -71,15 +68,7 @@ class Context(Struct, frozen=True):
             raise SettingsError(f"{named}: no such file")
         found = named or (data / FILE if (data / FILE).is_file() else None)
         note = read_note(data)
-        running: dict[str, Any] = {}
-        if note:
-            running = {
-                "nats.url": note.nats_url,
-                "nats.seed_file": note.nats_seed_file,
-                "nats.monitor_url": note.monitor_url,
-                "nats.sync_interval": note.sync_interval,
-                "postgres.url": note.postgres_url,
-            }
+        running = note.settings if note else {}
         settings, in_force = load(found, os.environ, running, options)
         return cls(data, settings, in_force, note)
 

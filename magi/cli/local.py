@@ -10,7 +10,6 @@ from magi.domain import initiator as initiators
 from magi.domain import voter as voters
 from magi.domain.errors import Conflict
 from magi.domain.ids import InitiatorId, VoterId, voter_aggregate
-from magi.domain.panel import DEFAULT_GROUP
 from magi.domain.tokens import ENTROPY, is_token, new_token, token_hash
 from magi.embedded.files import write_atomically
 from magi.embedded.users import NatsUser
@@ -32,11 +31,11 @@ def token_file(data: Path) -> Path:
     return data / "keys" / "local.token"
 
 
-async def register_builtin(store: DirectoryLog, names: Iterable[str]) -> None:
-    """Register the built-in voters that aren't yet. Raises StoreError."""
+async def register_builtin(store: DirectoryLog, names: Iterable[str], group: str) -> None:
+    """Register the built-in voters that aren't yet, in `group`. Raises StoreError."""
     for name in names:
         if not await store.load(voter_aggregate(VoterId(name))):
-            command = voters.Register(name, "builtin", BUILTIN[name].description, DEFAULT_GROUP, "", BY, now_ms())
+            command = voters.Register(name, "builtin", BUILTIN[name].description, group, "", BY, now_ms())
             try:
                 await change_voter(store, command)
             except Conflict:

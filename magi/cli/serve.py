@@ -18,10 +18,12 @@ from magi.cli.context import Context, ServeNote, run_async, write_note
 from magi.cli.local import ensure_local_initiator, nats_users, register_builtin
 from magi.cli.options import Data
 from magi.cli.settings import variable
+from magi.cli.voter_functions import check_builtin
 from magi.domain.directory import DirectoryEvent
 from magi.domain.voter import VoterRegistered, VoterRevoked
 from magi.embedded import DataDir, EmbeddedServers, NatsUser
 from magi.embedded.errors import EmbeddedError, UsersUnknown
+from magi.eventstore import subjects
 from magi.eventstore.bus import Bus
 from magi.eventstore.directory import DirectoryView, directory_log
 from magi.eventstore.streams import apply, check, diff
@@ -94,6 +96,7 @@ async def running(data: Path, options: dict[str, Any]) -> AsyncIterator[Running]
         ctx = Context.load(data, options)
         settings = ctx.settings
         logs.configure(settings.log, "serve")
+        check_builtin(settings.voters.builtin)
         embedded = not settings.nats.url
         sync = settings.nats.sync_interval
         servers = await stack.enter_async_context(
@@ -104,24 +107,22 @@ async def running(data: Path, options: dict[str, Any]) -> AsyncIterator[Running]
                 want_postgres=not settings.postgres.url,
             )
         )
-        note = ServeNote(
-            url="",
-            nats_url=servers.nats_url if embedded else settings.nats.url,
-            nats_seed_file=str(servers.nats_seed_file) if embedded else settings.nats.seed_file,
-            monitor_url=servers.monitor_url if embedded else settings.nats.monitor_url,
-            sync_interval=sync,
-            postgres_url=settings.postgres.url or servers.postgres_url,
-        )
-        write_note(data, note)
+        in_force = {setting.name: setting.value for setting in ctx.in_force if setting.source != "default"}
+        in_force["postgres.url"] = settings.postgres.url or servers.postgres_url
+        if embedded:
+            in_force["nats.url"] = servers.nats_url
+            in_force["nats.seed_file"] = str(servers.nats_seed_file)
+            in_force["nats.monitor_url"] = servers.monitor_url
+        write_note(data, ServeNote(url="", settings=in_force))
         ctx = Context.load(data, options)
         bus = await ctx.connect("serve")
         stack.push_async_callback(_at_most, LEAVE, bus.close)
-        await _streams(ctx, bus, embedded=embedded)
+        await _streams(ctx, bus, embedded=embedded, repartition="orchestrator.partitions" in in_force)
         await _directory(stack, ctx, bus, servers if embedded else None)
         parts = await _parts(stack, directory, ctx)
         port = next(part.port for part in parts if part.name == "gateway")
         url = gateway_url(settings.gateway.host, port)
-        write_note(data, ServeNote(**{**_fields(note), "url": url}))
+        write_note(data, ServeNote(url=url, settings={**in_force, "gateway.port": port}))
         stack.callback(note_file.unlink, missing_ok=True)  # before anything is stopped
         yield Running(data, url, bus, servers, parts, embedded, not settings.postgres.url)
 
@@ -141,16 +142,14 @@ def gateway_url(host: str, port: int | None) -> str:
     return f"ws://[{host}]:{port}" if ":" in host else f"ws://{host}:{port}"
 
 
-def _fields(note: ServeNote) -> dict[str, str]:
-    return {name: getattr(note, name) for name in note.__struct_fields__}
-
-
-async def _streams(ctx: Context, bus: Bus, *, embedded: bool) -> None:
+async def _streams(ctx: Context, bus: Bus, *, embedded: bool, repartition: bool) -> None:
     """Make the streams what they are declared to be; on somebody else's server only those that are missing."""
     declarations = ctx.declarations()
     if not embedded:
-        missing = {d.stream for d in await diff(bus.nc, declarations) if d.field == "stream"}
-        declarations = tuple(d for d in declarations if d.name in missing)
+        wanted = {d.stream for d in await diff(bus.nc, declarations) if d.field == "stream"}
+        if repartition:  # a number was asked for in so many words
+            wanted.add(subjects.INBOX)
+        declarations = tuple(d for d in declarations if d.name in wanted)
     await apply(bus.nc, declarations)
     nats = ctx.settings.nats
     await check(bus.nc, ctx.declarations(), monitor_url=nats.monitor_url, sync_interval=nats.sync_interval)
@@ -169,7 +168,7 @@ async def _directory(stack: AsyncExitStack, ctx: Context, bus: Bus, servers: Emb
     view = DirectoryView(bus, on_change)
     await view.start()
     stack.push_async_callback(_at_most, LEAVE, view.stop)
-    await register_builtin(store, ctx.settings.voters.builtin)
+    await register_builtin(store, ctx.settings.voters.builtin, ctx.settings.orchestrator.default_group)
     await ensure_local_initiator(store, view, ctx.data)
     if servers is None:
         return

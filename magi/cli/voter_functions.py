@@ -2,13 +2,22 @@
 
 import importlib
 import sys
+from collections.abc import Iterable
 
+from magi.cli.settings import SettingsError
 from magi.voters.agent import Judge
 from magi.voters.builtin import BUILTIN
 
 
 class NoSuchVoter(Exception):
     """Nothing to run: no built-in voter, or no function, has this name."""
+
+
+def check_builtin(names: Iterable[str]) -> None:
+    """Raise SettingsError when the setting voters.builtin names a voter that doesn't come with MAGI."""
+    for name in names:
+        if name not in BUILTIN:
+            raise SettingsError(f"voters.builtin: there is no built-in voter {name!r}; there are {', '.join(BUILTIN)}")
 
 
 def find_judge(name: str) -> Judge:

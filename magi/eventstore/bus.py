@@ -23,6 +23,8 @@ log = structlog.get_logger(__name__)
 
 ACK_TIMEOUT = 5.0
 """Seconds to wait for an acknowledgement: 25 times the worst fsync that was measured under load."""
+REFUSALS = 20
+"""Refusals in a row, about two seconds of them, after which a key is taken to be withdrawn."""
 CONNECT_TIMEOUT = 5.0
 RECONNECT_EVERY = 0.1
 """Seconds between two tries to connect again. nats-server is up 10 ms after its start."""
@@ -91,6 +93,8 @@ class Bus:
         """Called when the connection is lost: what was asked on it is answered no more. Must not wait for the bus."""
         self.on_reconnected: list[Callable[[], Awaitable[None]]] = []
         """Called after the connection is back: whoever reads must ask again."""
+        self._refused = 0
+        """How often in a row the server has not let us in again."""
         self.closed = asyncio.Event()
         """Set when the client gave up for good, not by `close`. The process must end, so that it is started anew."""
         self.reconnects = 0
@@ -170,6 +174,13 @@ class Bus:
 
     async def _on_error(self, error: Exception) -> None:
         problem = str(error) or type(error).__name__
+        if "authorization violation" in problem.lower() and not self._up.is_set():
+            self._refused += 1
+            if self._refused == REFUSALS:
+                log.error(
+                    "nats_refuses_us", error="the key is unknown to the server now: revoked?", component=self.name
+                )
+                self.closed.set()
         if not isinstance(error, NatsError | OSError | TimeoutError):
             log.error("handler_failed", component=self.name, exc_info=error)
         elif problem != self._problem and self._up.is_set():  # ten tries a second fail in the same way
@@ -186,6 +197,7 @@ class Bus:
     async def _on_reconnected(self) -> None:
         self.reconnects += 1
         self._problem = ""
+        self._refused = 0
         self._up.set()
         log.info("nats_reconnected", component=self.name)
         # In a task of its own: nats-py takes what a callback raises for a failed connection.

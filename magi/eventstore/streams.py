@@ -89,10 +89,21 @@ class _State(Struct, frozen=True):
     messages: int = 0
 
 
+class _ConsumerConfig(Struct, frozen=True):
+    filter_subject: str = ""
+
+
+class _Consumer(Struct, frozen=True):
+    name: str
+    num_waiting: int = 0
+    config: _ConsumerConfig = _ConsumerConfig()
+
+
 class _Reply(Struct, frozen=True):
     error: _ApiError | None = None
     config: StreamConfig | None = None
     state: _State = _State()
+    consumers: tuple[_Consumer, ...] = ()
 
 
 _decode_reply = msgspec.json.Decoder(_Reply).decode
@@ -164,7 +175,8 @@ async def _apply_one(nc: Client, declaration: StreamDeclaration) -> Applied:
             raise _refusal(name, "create", reply.error)
         action: Action = "created"
     else:
-        _refuse_new_partitions(declaration, live)
+        if declaration.name == INBOX:
+            await _change_partitions(nc, declaration, live)
         config = replace(declaration.config, metadata=_merged(declaration.config, live.config))
         reply = await _request(nc, f"STREAM.UPDATE.{name}", msgspec.json.encode(config))
         if reply.error:
@@ -177,20 +189,30 @@ async def _apply_one(nc: Client, declaration: StreamDeclaration) -> Applied:
     return Applied(name, action, tuple(changes))
 
 
-def _refuse_new_partitions(declaration: StreamDeclaration, live: _Reply) -> None:
-    """Raise PartitionsInUse if the partitions would change under messages that wait in them.
+async def _change_partitions(nc: Client, declaration: StreamDeclaration, live: _Reply) -> None:
+    """Make room for another number of partitions, if that is what is declared: forget the consumers that go.
 
-    Between this look and the update a message may still come: stop the gateways first. The server has no update with a
-    condition.
+    Raises PartitionsInUse while messages wait in the inbox, or somebody reads it: senders and readers that go by
+    different numbers would lose sight of each other. Between this look and the update a message may still come: stop
+    the gateways first. The server has no update with a condition.
     """
-    if declaration.name != INBOX or live.config is None or live.state.messages == 0:
+    declared = declaration.config.metadata.get(PARTITIONS)
+    now = live.config.metadata.get(PARTITIONS) if live.config else declared
+    if declared == now:
         return
-    declared, now = declaration.config.metadata.get(PARTITIONS), live.config.metadata.get(PARTITIONS)
-    if declared != now:
+    change = f"{INBOX}: {PARTITIONS} can't change from {now} to {declared}"
+    if live.state.messages:
         raise PartitionsInUse(
-            f"{INBOX}: {PARTITIONS} can't change from {now} to {declared} while {live.state.messages} messages wait: "
+            f"{change} while {live.state.messages} messages wait: "
             f"stop the gateways, let the orchestrators empty it, and apply again (or declare {now})"
         )
+    consumers = (await _request(nc, f"CONSUMER.LIST.{INBOX}", b"")).consumers
+    if any(consumer.num_waiting for consumer in consumers):
+        raise PartitionsInUse(f"{change} while orchestrators read it: stop all parts, and apply again")
+    for consumer in consumers:
+        _, _, number, *_ = f"{consumer.config.filter_subject}...".split(".")
+        if number.isdecimal() and int(number) >= parse_partitions(declared):
+            await _request(nc, f"CONSUMER.DELETE.{INBOX}.{consumer.name}", b"")
 
 
 def _merged(declared: StreamConfig, live: StreamConfig) -> dict[str, str]:

@@ -1,12 +1,16 @@
 """Applying, comparing and checking the declared streams on a real server."""
 
+import contextlib
 import json
 
 import nats
 import pytest
 from msgspec.structs import replace
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 
+from magi.eventstore.bus import Bus
+from magi.eventstore.consumers import ensure_inbox_consumer
 from magi.eventstore.declarations import (
     INBOX,
     LOG,
@@ -19,6 +23,7 @@ from magi.eventstore.declarations import (
     load_declarations,
 )
 from magi.eventstore.differences import Difference
+from magi.eventstore.pull import PullConsumer
 from magi.eventstore.stream_config import ConsumerLimits, Republish
 from magi.eventstore.streams import (
     NotInPlace,
@@ -33,7 +38,9 @@ from magi.eventstore.streams import (
     ensure_presence,
     inbox_partitions,
 )
+from magi.eventstore.subjects import GROUP, inbox_consumer
 from tests.servers import NatsServer
+from tests.waiting import until
 
 DECLARATIONS = load_declarations()
 SECOND = 10**9
@@ -202,6 +209,43 @@ async def test_the_partitions_change_when_the_inbox_is_empty_and_not_before(nc: 
     await nc.jetstream().purge_stream(INBOX)
     await apply(nc, sixteen)
     assert await inbox_partitions(nc) == 16
+
+
+async def test_the_partitions_do_not_change_under_those_who_read_them_and_take_their_consumers_along(
+    nats_server: NatsServer,
+) -> None:
+    bus = await Bus.connect(nats_server.url, name="test")
+    await apply(bus.nc, DECLARATIONS)
+    for partition in range(8):
+        await ensure_inbox_consumer(bus, partition)
+
+    async def ignore(_: Msg) -> None: ...
+
+    reader = PullConsumer(bus, INBOX, inbox_consumer(5), ignore, group=GROUP)
+    await reader.start()
+    two = load_declarations(overrides=Overrides(partitions=2))
+
+    async def refused() -> bool:  # the server may not have got the pull request yet
+        with contextlib.suppress(PartitionsInUse):
+            await apply(bus.nc, two)
+            await apply(bus.nc, DECLARATIONS)
+            return False
+        return True
+
+    await ensure_inbox_consumer(bus, 5)
+    await until(refused, "the change is refused while partition 5 is read")
+    await reader.stop()
+
+    async def applied() -> bool:
+        with contextlib.suppress(PartitionsInUse):
+            await apply(bus.nc, two)
+            return True
+        return False
+
+    await until(applied, "the change is made once nobody reads")
+    names = json.loads(await bus.request(f"$JS.API.CONSUMER.NAMES.{INBOX}"))["consumers"]
+    assert sorted(names) == ["inbox-0", "inbox-1"]
+    await bus.close()
 
 
 async def test_other_fields_of_the_inbox_change_while_messages_wait(nc: Client) -> None:

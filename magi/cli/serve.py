@@ -88,6 +88,7 @@ async def running(data: Path, options: dict[str, Any]) -> AsyncIterator[Running]
 
     The voters' rights on the embedded NATS follow the directory for as long.
     """
+    check_builtin(Context.load(data, options).settings.voters.builtin)
     async with AsyncExitStack() as stack:
         directory = stack.enter_context(DataDir.open(data))
         note_file = directory.run / "magi.json"
@@ -96,7 +97,6 @@ async def running(data: Path, options: dict[str, Any]) -> AsyncIterator[Running]
         ctx = Context.load(data, options)
         settings = ctx.settings
         logs.configure(settings.log, "serve")
-        check_builtin(settings.voters.builtin)
         embedded = not settings.nats.url
         sync = settings.nats.sync_interval
         servers = await stack.enter_async_context(

@@ -54,6 +54,7 @@ def test_everything_listens_on_loopback_only(serve: Serve) -> None:
         ({"MAGI_NATS_REPLICAS": "many"}, ("MAGI_NATS_REPLICAS", "nats.replicas")),
         ({"MAGI_GATEWAY_PORT": "70000"}, ("MAGI_GATEWAY_PORT", "gateway.port")),
         ({"MAGI_GATEWAY_PROT": "1"}, ("MAGI_GATEWAY_PROT", "MAGI_GATEWAY_PORT")),
+        ({"MAGI_VOTERS_BUILTIN": "melchior,nobody"}, ("voters.builtin", "'nobody'", "balthasar")),
     ],
 )
 def test_a_setting_that_can_not_be_used_stops_the_start(
@@ -64,6 +65,14 @@ def test_a_setting_that_can_not_be_used_stops_the_start(
     for name in names:
         assert name in refused.stderr
     assert not nowhere.exists()
+
+
+def test_what_serve_was_told_holds_for_the_other_commands(serve: Serve) -> None:
+    shown = {row["name"]: row for row in json.loads(magi("config", "show", "--json", data=serve.data).stdout)}
+    port = serve.url.rpartition(":")[2]
+    assert (shown["gateway.port"]["value"], shown["gateway.port"]["source"]) == (port, "magi serve")
+    assert shown["nats.url"]["source"] == "magi serve"
+    assert shown["orchestrator.panel_size"]["source"] == "default"
 
 
 def test_a_line_of_the_file_that_can_not_be_used_stops_the_start(nowhere: Path) -> None:

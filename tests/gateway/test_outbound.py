@@ -126,6 +126,16 @@ class TestAClientThatDoesNotRead:
             assert code == 4001
             assert len(frames) * len(FRAME) < 500_000
 
+    async def test_to_cut_it_off_twice_is_once(self) -> None:
+        async with connected() as (outbound, client):
+            client.transport.pause_reading()
+            await fill(outbound)
+            outbound.cut_off()
+            await asyncio.sleep(0)
+            outbound.cut_off()
+            client.transport.resume_reading()
+            assert (await read(client))[1] == 4001
+
     async def test_one_that_never_reads_is_gone_within_two_seconds(self) -> None:
         async with connected() as (outbound, client):
             client.transport.pause_reading()
@@ -134,6 +144,7 @@ class TestAClientThatDoesNotRead:
             async with asyncio.timeout(2):
                 await outbound.finished()
                 await outbound._connection.wait_closed()
+            assert outbound.stuck_since is None
 
     async def test_its_writer_says_since_when_it_is_stuck(self) -> None:
         async with connected() as (outbound, client):

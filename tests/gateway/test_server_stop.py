@@ -5,9 +5,10 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import msgspec
 import pytest
 from structlog.testing import capture_logs
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import InvalidHandshake, InvalidStatus
 
 from magi.gateway.server import Gateway
 from magi.gateway.settings import Limits
@@ -53,9 +54,13 @@ async def flood(stack: Stack, client: Client, gateway: Gateway | None = None) ->
     await until_stuck(gateway or stack.gateway)
 
 
-async def until_stuck(gateway: Gateway) -> None:
+async def until_stuck(gateway: Gateway, for_seconds: float = 0.0) -> None:
+    """Return when the gateway couldn't send for that long."""
+
     async def stuck() -> bool:
-        return any(session.outbound.stuck_since is not None for session in gateway._sessions)
+        since = [session.outbound.stuck_since for session in gateway._sessions]
+        latest = asyncio.get_running_loop().time() - for_seconds
+        return any(begun is not None and begun <= latest for begun in since)
 
     await until(stuck, "the gateway can't send")
 
@@ -86,6 +91,27 @@ class TestStop:
             assert (await slow.receive())["type"] == "voters"
             assert await slow.closed() == 1012
             assert await stopping < 5.0
+
+    async def test_whoever_comes_at_that_moment_is_refused_or_told_1012(self, stack: Stack) -> None:
+        async def come() -> int:
+            try:
+                async with stack.client() as client:
+                    return await client.closed()
+            except (InvalidHandshake, OSError):
+                return 1012
+
+        coming = [asyncio.create_task(come()) for _ in range(50)]
+
+        async def first() -> bool:
+            return bool(stack.gateway._sessions)
+
+        await until(first, "the first is in")
+        await stop(stack.gateway)
+        assert set(await asyncio.gather(*coming)) == {1012}
+
+    async def test_nothing_of_it_is_left_on_its_connection(self, stack: Stack) -> None:
+        await stop(stack.gateway)
+        assert stack.gateway._bus.on_reconnected == []
 
     async def test_requests_go_on_without_it(self, stack: Stack, client: Client) -> None:
         second = await stack.start_gateway()
@@ -160,8 +186,10 @@ class TestAClientThatDoesNotRead:
             await until(gone, "its session has ended", within=STUCK.stuck_seconds + 2)
 
     async def test_a_slow_one_that_reads_in_the_end_is_left_alone(self, nats_server: NatsServer) -> None:
-        async with running(nats_server.url, QUICK) as stack, deaf_client(stack) as slow:
+        limits = msgspec.structs.replace(QUICK, stuck_seconds=2.0)
+        async with running(nats_server.url, limits) as stack, deaf_client(stack) as slow:
             await flood(stack, slow)
+            await until_stuck(stack.gateway, for_seconds=0.5)
             slow.connection.transport.resume_reading()
             for _ in range(200):
                 assert (await slow.receive())["type"] == "voters"

@@ -6,10 +6,18 @@ from pathlib import Path
 
 import nats
 import pytest
+import structlog
 from nats.aio.client import Client
 
 from tests.servers import NatsServer
 from tests.waiting import eventually
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """A command that runs in this process sets logging up for it; the tests after it listen to what is logged."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

@@ -131,7 +131,7 @@ class Serve:
     @property
     def nats_url(self) -> str:
         """Where voters connect."""
-        return str(json.loads((self.data / "run" / "magi.json").read_bytes())["nats_url"])
+        return str(json.loads((self.data / "run" / "magi.json").read_bytes())["settings"]["nats.url"])
 
     @property
     def token(self) -> str:

@@ -99,7 +99,7 @@ async def test_a_token_is_known_by_its_hash_only(store: DirectoryLog, view: Dire
 
 async def test_built_in_voters_are_registered_once(store: DirectoryLog, view: DirectoryView) -> None:
     for _ in range(2):
-        await register_builtin(store, ["melchior"])
+        await register_builtin(store, ["melchior"], "default")
     await catch_up(store, view)
     assert view.directory.voters[VoterId("melchior")].version == 1
 
@@ -110,6 +110,6 @@ async def test_voters_with_keys_are_let_in_until_they_are_revoked(store: Directo
         await change_voter(store, voters.Register(name, "nats", "", "default", key, "t", NOW))
     await change_voter(store, voters.Suspend("paused", "", "t", NOW))
     await change_voter(store, voters.Revoke("gone", "", "t", NOW))
-    await register_builtin(store, ["melchior"])
+    await register_builtin(store, ["melchior"], "default")
     await catch_up(store, view)
     assert {user.public_key for user in nats_users(view)} == {keys["kept"], keys["paused"]}

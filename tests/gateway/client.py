@@ -113,3 +113,9 @@ def small_socket(port: int) -> socket.socket:
 def seqs(messages: list[Message], request_id: str | None = None) -> list[int]:
     """The `seq` of every event (of one request)."""
     return [m["seq"] for m in messages if "seq" in m and request_id in (None, m["request_id"])]
+
+
+def error(code: str, message: str, request_id: str | None = None) -> Message:
+    """An error that isn't to be tried again, whole."""
+    about = {} if request_id is None else {"request_id": request_id}
+    return {"type": "error", "code": code, "message": message, **about, "retryable": False}

@@ -31,12 +31,15 @@ async def held_request(stack: Stack, client: Client, request_id: str = "abc123")
 
 
 class TestAfterTheVerdict:
-    @pytest.mark.parametrize("after", [0, 1, 4, 7, 8])
-    async def test_what_was_stored_after_the_position_is_told(self, stack: Stack, client: Client, after: int) -> None:
-        events = await client.judged(request())
-        async with stack.client() as other:
-            assert await other.resume("abc123", after) == [*events[after:], resumed(8)]
-            assert await other.silent()
+    async def test_what_was_stored_after_the_position_is_told(
+        self, stack: Stack, client: Client, subtests: pytest.Subtests
+    ) -> None:
+        for after in [0, 1, 4, 7, 8]:
+            with subtests.test(after=after):
+                events = await client.judged(request())
+                async with stack.client() as other:
+                    assert await other.resume("abc123", after) == [*events[after:], resumed(8)]
+                    assert await other.silent()
 
     async def test_behind_the_end_there_is_nothing(self, client: Client) -> None:
         await client.judged(request())

@@ -81,7 +81,7 @@ class TestDoubledAndLate:
                     await deliver(late)  # type: ignore[arg-type]
                 waiting.clear()
 
-        hub._on_live = on_live  # type: ignore[method-assign,assignment]
+        hub._on_live = on_live  # type: ignore[method-assign]
         async with stack.client() as client:
             events = await client.judged(request(voter_list=["voter_1", "voter_2"]))  # six events: two times three
             assert seqs(events) == [1, 2, 3, 4, 5, 6]

@@ -5,6 +5,7 @@ import os
 import signal
 import urllib.error
 import urllib.request
+from typing import Any
 
 import pytest
 from websockets.exceptions import InvalidStatus
@@ -18,7 +19,7 @@ from tests.servers import NatsServer
 from tests.waiting import until
 
 
-async def refused(stack: Stack, token: str | None = None, **options: object) -> InvalidStatus:
+async def refused(stack: Stack, token: str | None = None, **options: Any) -> InvalidStatus:
     """The answer to a handshake that isn't let in."""
     with pytest.raises(InvalidStatus) as refusal:
         async with Client.connect(stack.gateway.port, token, **options):
@@ -40,14 +41,16 @@ async def get(stack: Stack, path: str) -> tuple[int, bytes]:
 
 
 class TestPaths:
-    @pytest.mark.parametrize("path", ["/", "/v1/initiator", "/?x=1", "/v1/initiator?token=unused"])
-    async def test_initiators_are_served_here(self, stack: Stack, path: str) -> None:
-        async with Client.connect(stack.gateway.port, stack.token, path) as client:
-            assert await client.ask({"type": "ping"}) == {"type": "pong"}
+    async def test_initiators_are_served_here(self, stack: Stack, subtests: pytest.Subtests) -> None:
+        for path in ["/", "/v1/initiator", "/?x=1", "/v1/initiator?token=unused"]:
+            with subtests.test(path=path):
+                async with Client.connect(stack.gateway.port, stack.token, path) as client:
+                    assert await client.ask({"type": "ping"}) == {"type": "pong"}
 
-    @pytest.mark.parametrize("path", ["/v1", "/v1/initiator/", "/v2/initiator", "/../v1/initiator"])
-    async def test_there_is_nothing_else(self, stack: Stack, path: str) -> None:
-        assert (await refused(stack, stack.token, path=path)).response.status_code == 404
+    async def test_there_is_nothing_else(self, stack: Stack, subtests: pytest.Subtests) -> None:
+        for path in ["/v1", "/v1/initiator/", "/v2/initiator", "/../v1/initiator"]:
+            with subtests.test(path=path):
+                assert (await refused(stack, stack.token, path=path)).response.status_code == 404
 
     async def test_it_says_that_it_is_alive_and_ready(self, stack: Stack) -> None:
         assert await get(stack, "/healthz") == (200, b"alive\n")
@@ -77,15 +80,15 @@ class TestAuthenticationByHeader:
     async def test_there_is_no_greeting(self, client: Client) -> None:
         assert await client.ask({"type": "ping"}) == {"type": "pong"}
 
-    @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
-    async def test_the_scheme_is_read_as_http_has_it(self, stack: Stack, scheme: str) -> None:
-        headers = {"Authorization": f"{scheme} {stack.token}"}
-        async with Client.connect(stack.gateway.port, headers=headers) as client:
-            assert await client.silent()
+    async def test_the_scheme_is_read_as_http_has_it(self, stack: Stack, subtests: pytest.Subtests) -> None:
+        for scheme in ["Bearer", "bearer", "BEARER"]:
+            with subtests.test(scheme=scheme):
+                headers = {"Authorization": f"{scheme} {stack.token}"}
+                async with Client.connect(stack.gateway.port, headers=headers) as client:
+                    assert await client.silent()
 
-    @pytest.mark.parametrize(
-        "authorization",
-        [
+    async def test_a_bad_token_is_http_401(self, stack: Stack, subtests: pytest.Subtests) -> None:
+        for authorization in [
             "Bearer {unknown}",
             "Bearer {token}x",
             "Bearer {lower}",
@@ -96,14 +99,13 @@ class TestAuthenticationByHeader:
             "Basic {token}",
             "Bearer magi_i_ünknown",
             "Bearer {token} {token}",
-        ],
-    )
-    async def test_a_bad_token_is_http_401(self, stack: Stack, authorization: str) -> None:
-        unknown = new_token("i", os.urandom(ENTROPY))
-        text = authorization.format(unknown=unknown, token=stack.token, lower=stack.token.lower())
-        answer = (await refused(stack, headers={"Authorization": text})).response
-        assert answer.status_code == 401
-        assert answer.headers["WWW-Authenticate"] == "Bearer"
+        ]:
+            with subtests.test(authorization=authorization):
+                unknown = new_token("i", os.urandom(ENTROPY))
+                text = authorization.format(unknown=unknown, token=stack.token, lower=stack.token.lower())
+                answer = (await refused(stack, headers={"Authorization": text})).response
+                assert answer.status_code == 401
+                assert answer.headers["WWW-Authenticate"] == "Bearer"
 
     async def test_a_voters_token_is_none_of_an_initiator(self, stack: Stack) -> None:
         answer = await refused(stack, new_token("v", os.urandom(ENTROPY)))
@@ -119,15 +121,17 @@ class TestSubprotocol:
         assert client.connection.subprotocol is None
         assert await client.silent()
 
-    @pytest.mark.parametrize("offered", [["magi.v1"], ["magi.v9", "magi.v1"]])
-    async def test_ours_is_chosen(self, stack: Stack, offered: list[str]) -> None:
-        async with Client.connect(stack.gateway.port, stack.token, subprotocols=offered) as client:
-            assert client.connection.subprotocol == "magi.v1"
-            assert await client.silent()
+    async def test_ours_is_chosen(self, stack: Stack, subtests: pytest.Subtests) -> None:
+        for offered in [["magi.v1"], ["magi.v9", "magi.v1"]]:
+            with subtests.test(offered=offered):
+                async with Client.connect(stack.gateway.port, stack.token, subprotocols=offered) as client:
+                    assert client.connection.subprotocol == "magi.v1"
+                    assert await client.silent()
 
-    @pytest.mark.parametrize("offered", [["magi.v2"], ["graphql-ws", "mqtt"]])
-    async def test_a_client_that_offers_only_others_is_http_400(self, stack: Stack, offered: list[str]) -> None:
-        assert (await refused(stack, stack.token, subprotocols=offered)).response.status_code == 400
+    async def test_a_client_that_offers_only_others_is_http_400(self, stack: Stack, subtests: pytest.Subtests) -> None:
+        for offered in [["magi.v2"], ["graphql-ws", "mqtt"]]:
+            with subtests.test(offered=offered):
+                assert (await refused(stack, stack.token, subprotocols=offered)).response.status_code == 400
 
 
 class TestRevocation:

@@ -112,21 +112,19 @@ class TestTheSame:
         assert all("code" not in message for message in messages)
         assert await judged_once(stack)
 
-    @pytest.mark.parametrize(
-        "fields",
-        [
+    async def test_what_a_default_says_may_be_said(self, client: Client, subtests: pytest.Subtests) -> None:
+        said: list[dict[str, Any]] = [
             {"voter_list": []},
             {"strategy": "minority_rule"},
             {"timeout_ms": 30_000},
             {"decide": "all"},
             {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"},
             {"colour": "unknown fields are ignored"},
-        ],
-        ids=str,
-    )
-    async def test_what_a_default_says_may_be_said(self, client: Client, fields: dict[str, Any]) -> None:
-        events = await client.judged(request())
-        assert await client.judged(request(**fields)) == events
+        ]
+        for fields in said:
+            with subtests.test(fields=fields):
+                events = await client.judged(request())
+                assert await client.judged(request(**fields)) == events
 
     async def test_the_order_of_members_is_no_content(self, client: Client) -> None:
         events = await client.judged(request(metadata={"a": 1, "b": {"c": 2, "d": 3}}))

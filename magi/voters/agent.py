@@ -89,7 +89,7 @@ class VoterAgent:
             for task in late:
                 task.cancel()
             if late:
-                await asyncio.wait(late)
+                await asyncio.wait(late, timeout=1.0)  # a judge may not heed that it is cancelled
 
     async def _look_for_consumer(self) -> None:
         """Say it when there is nothing to read from: whoever registers a voter makes its consumer."""
@@ -153,7 +153,9 @@ class VoterAgent:
         """What the judge says; None when it raised, or didn't end in time, and the task is to be tried again."""
         try:
             return _checked(await self._judged(task, left))
-        except Exception as error:  # noqa: BLE001 - a judge is somebody else's code: whatever it raises is its answer
+        except (Exception, asyncio.CancelledError) as error:  # a judge is somebody else's code: what it raises it says
+            if (work := asyncio.current_task()) and work.cancelling():
+                raise  # it is we who stop
             log.warning("judge_failed", voter=self.voter, task=task.task_id, attempt=task.attempt, error=repr(error))
             if task.attempt < ATTEMPTS and now_ms() + RETRY_AFTER * 1000 < milliseconds(task.deadline):
                 return None

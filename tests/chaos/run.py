@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from magi.domain.clock import milliseconds
+from magi.domain.ids import VoterId
 from magi.domain.messages import Task, decode_inbox, decode_task
 from magi.domain.voting_request import Adjudicated, Received, RequestEvent
 from magi.eventstore import subjects
@@ -184,22 +185,34 @@ async def _pause(cluster: Cluster, strike: Strike, report: Report) -> None:
 
 
 async def _tasks_left(cluster: Cluster) -> list[Task]:
-    """What voters are asked that somebody is, once nothing of that is left or 15 s are over."""
-    left: list[Task] = []
+    """What voters have still to judge, once that is nothing or 12 s are over: a killed instance's come again after 10.
+
+    A task that no consumer has any more doesn't count: a killed nats-server brought it back, and its TTL ends it.
+    """
 
     async def none() -> bool:
-        left[:] = [
-            task for task in map(decode_task, await _messages(cluster, subjects.TASKS)) if not _is_of(task, GHOST)
-        ]
-        return not left
+        for voter in VOTERS:
+            name = f"{subjects.TASKS}.{subjects.task_consumer(VoterId(voter))}"
+            state = msgspec.json.decode(await cluster.bus.request(f"$JS.API.CONSUMER.INFO.{name}"), type=_Consumer)
+            if state.num_pending or state.num_ack_pending:
+                return False
+        return True
 
-    with suppress(AssertionError):
-        await until(none, "no task is left", 15)
-    return left
+    try:
+        await until(none, "no task is left", 12)
+        return []
+    except AssertionError:
+        tasks = map(decode_task, await _messages(cluster, subjects.TASKS))
+        return [task for task in tasks if not _is_of(task, GHOST)]
 
 
 def _is_of(task: Task, voter: str) -> bool:
     return task.task_id.endswith(f".{voter}")
+
+
+class _Consumer(Struct):
+    num_pending: int
+    num_ack_pending: int
 
 
 class _Stored(Struct):

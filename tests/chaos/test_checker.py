@@ -115,23 +115,30 @@ def submission_of(asked: Asked) -> Submission:
     return Submission(initiator_id=asked.initiator, **msgspec.structs.asdict(asked.request))
 
 
-def test_a_submission_that_waits_for_its_deadline_is_no_problem(run: Run) -> None:
-    run.inbox.append(submission_of(run.asked["whole"]))
+def ballot_on(asked: Asked) -> ResultBallot:
+    return ResultBallot(task_id=task_id(aggregate_of(asked), VoterId("a")), vote="pass")
+
+
+def test_what_waits_in_the_inbox_of_a_decided_request_is_no_problem(run: Run) -> None:
+    run.inbox += [submission_of(run.asked["whole"]), ballot_on(run.asked["whole"])]
     assert run.problems() == []
 
 
-def test_a_submission_of_an_undecided_request_is_one(run: Run) -> None:
+def test_what_waits_in_the_inbox_of_an_undecided_one_is(run: Run) -> None:
     planted.drop_the_verdict(run)
     run.seen()
-    run.inbox.append(submission_of(run.asked["whole"]))
-    assert any("is left in the inbox, and it is not decided" in problem for problem in run.problems())
+    before = len(run.problems())
+    run.inbox += [submission_of(run.asked["whole"]), ballot_on(run.asked["whole"])]
+    found = run.problems()[before:]
+    assert len(found) == 2
+    assert all("is left in the inbox, and it is not decided" in problem for problem in found)
 
 
-def test_a_ballot_in_the_inbox_and_a_task_are_problems(run: Run) -> None:
+def test_a_ballot_on_nothing_and_a_task_are_problems(run: Run) -> None:
     name = task_id(aggregate_of(run.asked["whole"]), VoterId("a"))
-    run.inbox.append(ResultBallot(task_id=name, vote="pass"))
+    run.inbox.append(ResultBallot(task_id="nothing", vote="pass"))
     run.tasks.append(Task(task_id=name, request_id="whole", user_query="?", agent_answer="!", deadline=""))
     found = run.problems()
     assert len(found) == 2
-    assert "a ballot is left" in found[0]
+    assert "a ballot on nothing is left" in found[0]
     assert "a task is left" in found[1]

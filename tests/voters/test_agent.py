@@ -140,10 +140,15 @@ def _exit(task: Task) -> Opinion:
     raise SystemExit(1)
 
 
+async def _cancel(task: Task) -> Opinion:
+    raise asyncio.CancelledError
+
+
 @pytest.mark.parametrize(
     ("judge", "name"),
     [
         (_raise, "ValueError"),
+        (_cancel, "CancelledError"),
         (_exit, "RuntimeError"),
         (lambda task: None, "TypeError"),
         (lambda task: "pass", "TypeError"),

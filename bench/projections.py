@@ -206,7 +206,8 @@ async def lag(servers: EmbeddedServers, bus: Bus, url: str, rate: int, seconds: 
             await asyncio.sleep(0.003)
 
     watcher = asyncio.create_task(watch())
-    said = ((a, e) for a, e in itertools.islice(log_of(end + 1000), stored, None))
+    said = itertools.islice(log_of(end + 1000), stored, None)
+    said = itertools.chain([next(said)], said)  # now, not when the clock runs: what is stored already is made again
     codec: Codec[Event] = Codec(RequestEvent)
     heads: dict[str, int] = {}
     while "requests" not in (await status(connection, None)).working:  # noqa: ASYNC110 - another process
@@ -254,6 +255,7 @@ async def main(options: argparse.Namespace) -> None:
             if options.profile:
                 await profiled(bus, url, options.events)
                 return
+            await reading(bus, servers, options.events)
             await reading(bus, servers, options.events)
             await catch_up(bus, url, servers, options.events)
             if options.seconds:

@@ -18,6 +18,7 @@ from magi.eventstore.direct import DirectReader
 from magi.eventstore.presence import HEARTBEAT, Instance, Presence, alive
 from magi.eventstore.pull import PullConsumer
 from magi.orchestrator.assignment import assign
+from magi.orchestrator.strays import Strays, deliver_again
 
 log = structlog.get_logger(__name__)
 
@@ -56,7 +57,10 @@ class Partitions:
         self._room = room
         self._on_taken = on_taken
         self._tidy = tidy
+        self._strays = Strays(bus)
         self._consumers: dict[int, PullConsumer] = {}
+        self._gone: set[int] = set()
+        """Partitions whose consumers were missing when they were asked."""
         self._task: asyncio.Task[None] | None = None
         self._hearing_until = 0.0
 
@@ -99,21 +103,39 @@ class Partitions:
         loop = asyncio.get_running_loop()
         for beat in itertools.count(1):
             await asyncio.sleep(HEARTBEAT)
+            await self._try(self._make_anew)
+            if loop.time() >= self._hearing_until:
+                await self._try(self._balance)
             if beat % TIDY_EVERY == 0:
                 self._tidy()
-            if loop.time() < self._hearing_until:
-                continue
-            try:
-                await self._balance()
-            except BusError as error:
-                log.info("balance_waits", error=str(error))  # what we own we go on reading
-            except Exception:  # without this task partitions would stay with the dead for ever
-                log.exception("balance_failed")
+                await self._try(self._recover_strays)
+
+    async def _try(self, step: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await step()
+        except BusError as error:
+            log.info("balance_waits", error=str(error))  # what we own we go on reading
+        except Exception:  # without our task partitions would stay with the dead for ever
+            log.exception("balance_failed")
+
+    async def _make_anew(self) -> None:
+        """Make the consumers that are gone."""
+        for partition in tuple(self._gone):
+            await ensure_inbox_consumer(self._bus, partition)
+            self._gone.discard(partition)
+            log.info("inbox_consumer_ensured", partition=partition)
+
+    async def _recover_strays(self) -> None:
+        for partition in await self._strays.look(self.owned):
+            await deliver_again(self._bus, partition)
+            self._gone.add(partition)
 
     async def _balance(self) -> None:
         me = self._presence.instance.instance
         members = [i.instance for i in await alive(self._reader, PART)]
-        owners = assign(sorted({*members, me}), self._partitions)
+        if me not in members:
+            return  # the bucket is new: it doesn't know the others either
+        owners = assign(members, self._partitions)
         mine = {partition for partition, owner in owners.items() if owner == me}
         given = self.owned - mine
         taken = mine - self.owned
@@ -136,6 +158,7 @@ class Partitions:
             expires=PULL_EXPIRES,
             group=subjects.GROUP,
             room=self._room,
+            on_gone=lambda: self._gone.add(partition),
         )
         self._consumers[partition] = consumer
         self._on_taken(partition)

@@ -197,9 +197,11 @@ async def test_nats_killed_in_mid_flight_costs_nothing(hasty: float, world: Worl
         return len(asked) > 60
 
     await until(halfway, "some are under way")
-    world.server.kill()
-    world.server.start()
-    await submitting
-    await check_all(world, asked, within=20)
+    with capture_logs() as logged:
+        world.server.kill()
+        world.server.start()
+        await submitting
+        await check_all(world, asked, within=20)
+    assert not [entry for entry in logged if entry["event"] == "partitions"], "nobody took what another one reads"
     await until_shared(*both, most=4)
     await until_forgotten(*both)

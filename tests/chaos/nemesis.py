@@ -8,6 +8,11 @@ from msgspec import Struct
 
 Blow = Literal["kill", "pause"]
 
+BEAT = 0.5
+"""Seconds between two bursts of requests: blows fall while one is under way, so that they interrupt something."""
+UNDER_WAY = 0.2
+"""Seconds that a burst keeps everybody busy."""
+
 
 class Strike(Struct, frozen=True):
     """One blow to one process."""
@@ -23,13 +28,15 @@ class Strike(Struct, frozen=True):
 def schedule(seed: int, seconds: float, targets: Sequence[str], kills: int) -> list[Strike]:
     """`kills` kills within `seconds`, each target at least once if there are enough; and a pause for every six kills.
 
-    Times are drawn evenly, so that some come in close succession and find a process that is only starting.
+    Some come in close succession and find a process that is only starting.
     """
     draw = random.Random(seed)
     victims = [targets[n % len(targets)] for n in range(kills)]
     draw.shuffle(victims)
-    strikes = [Strike(draw.uniform(0.3, seconds), victim) for victim in victims]
-    for _ in range(kills // 6):
-        victim = draw.choice(targets)
-        strikes.append(Strike(draw.uniform(0.3, seconds), victim, "pause", draw.uniform(0.5, 4.0)))
+
+    def moment() -> float:
+        return BEAT * draw.randint(1, int(seconds / BEAT) - 1) + draw.uniform(0, UNDER_WAY)
+
+    strikes = [Strike(moment(), victim) for victim in victims]
+    strikes += [Strike(moment(), draw.choice(targets), "pause", draw.uniform(0.5, 4.0)) for _ in range(kills // 6)]
     return sorted(strikes, key=lambda strike: strike.at)

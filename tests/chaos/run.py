@@ -22,7 +22,7 @@ from magi.eventstore.patience import patiently
 from tests.chaos.checker import Evidence
 from tests.chaos.clients import Initiator, Request
 from tests.chaos.cluster import EVERYTHING, GHOST, TARGETS, VOTERS, Cluster, running
-from tests.chaos.nemesis import Strike, schedule
+from tests.chaos.nemesis import BEAT, Strike, schedule
 from tests.waiting import until
 
 INITIATORS = 3
@@ -152,10 +152,13 @@ async def run(path: Path, seed: int, seconds: float, count: int, kills: int) -> 
 
 
 async def _ask(initiator: Initiator, asked: Sequence[Request], seconds: float) -> None:
+    """Ask in bursts, one with each beat."""
     begun = time.monotonic()
-    for number, request in enumerate(asked):
-        await asyncio.sleep(max(0.0, begun + seconds * number / len(asked) - time.monotonic()))
-        initiator.ask(request)
+    beats = int(seconds / BEAT)
+    for beat in range(beats):
+        await asyncio.sleep(max(0.0, begun + BEAT * beat - time.monotonic()))
+        for request in asked[len(asked) * beat // beats : len(asked) * (beat + 1) // beats]:
+            initiator.ask(request)
 
 
 async def _strike(cluster: Cluster, strikes: Sequence[Strike], report: Report, struck: list[tuple[float, str]]) -> None:

@@ -23,7 +23,7 @@ from magi.audit.replay import Replay, replay_log
 from magi.audit.source import LogSource
 from magi.audit.what_if import Alternative
 from magi.domain import initiator as initiators
-from magi.domain import voter as voters
+from magi.domain import voter_commands as voters
 from magi.domain.ids import AggregateId, InitiatorId, RequestId, VoterId, request_aggregate
 from magi.domain.messages import ProgressBallot, ResultBallot, Submission, Vote
 from magi.domain.panel import DEFAULT_GROUP, Candidate, Snapshot

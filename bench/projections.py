@@ -206,8 +206,8 @@ async def lag(servers: EmbeddedServers, bus: Bus, url: str, rate: int, seconds: 
             await asyncio.sleep(0.003)
 
     watcher = asyncio.create_task(watch())
-    said = itertools.islice(log_of(end + 1000), stored, None)
-    said = itertools.chain([next(said)], said)  # now, not when the clock runs: what is stored already is made again
+    later = itertools.islice(log_of(end + 1000), stored, None)
+    said = itertools.chain([next(later)], later)  # now, not when the clock runs: what is stored already is made again
     codec: Codec[Event] = Codec(RequestEvent)
     heads: dict[str, int] = {}
     while "requests" not in (await status(connection, None)).working:  # noqa: ASYNC110 - another process

@@ -14,7 +14,7 @@ from msgspec import Struct
 from bench import floor
 from magi.cli.context import read_note
 from magi.cli.local import token_file
-from magi.domain import voter as voters
+from magi.domain import voter_commands as voters
 from magi.domain.ids import VoterId
 from magi.embedded.runfile import read_note as read_server_note
 from magi.eventstore.bus import Bus

@@ -11,8 +11,8 @@ from magi.cli.local import issue_token
 from magi.cli.options import Data, Json
 from magi.cli.output import show
 from magi.domain import initiator as initiators
-from magi.domain.initiator import InitiatorCommand, token_id
-from magi.domain.tokens import token_hash
+from magi.domain.initiator import InitiatorCommand
+from magi.domain.tokens import token_hash, token_id
 from magi.eventstore.directory import change_initiator
 from magi.eventstore.presence import now_ms
 

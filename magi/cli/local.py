@@ -7,7 +7,7 @@ from pathlib import Path
 import structlog
 
 from magi.domain import initiator as initiators
-from magi.domain import voter as voters
+from magi.domain import voter_commands as voters
 from magi.domain.errors import Conflict
 from magi.domain.ids import InitiatorId, VoterId, voter_aggregate
 from magi.domain.tokens import ENTROPY, is_token, new_token, token_hash

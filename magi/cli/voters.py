@@ -12,9 +12,10 @@ from magi.cli.options import Data, Json
 from magi.cli.output import show
 from magi.cli.task_queues import task_queues
 from magi.cli.voter_access import NotLetIn, is_embedded, nats_user, wait_until_let_in
-from magi.domain import voter as voters
+from magi.domain import voter_commands as voters
 from magi.domain.ids import VoterId, check_name
-from magi.domain.voter import VoterCommand, VoterKind
+from magi.domain.voter import VoterKind
+from magi.domain.voter_commands import VoterCommand
 from magi.embedded import nkey
 from magi.eventstore import subjects
 from magi.eventstore.bus import BusError

@@ -1,6 +1,6 @@
 """The directory: every voter and initiator, folded from their events. What panel choice and authentication look at."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
@@ -15,9 +15,16 @@ DirectoryEvent = VoterEvent | InitiatorEvent
 
 
 class Principal(Struct, frozen=True):
-    """Whom a token names."""
+    """The Initiator whom a token names."""
 
     initiator_id: InitiatorId
+    token_id: str
+
+
+class VoterPrincipal(Struct, frozen=True):
+    """The voter whom a token names."""
+
+    voter_id: VoterId
     token_id: str
 
 
@@ -33,7 +40,8 @@ class Directory:
     def __init__(self) -> None:
         self.voters: dict[VoterId, Voter] = {}
         self.initiators: dict[InitiatorId, Initiator] = {}
-        self._tokens: dict[str, Principal] = {}
+        self._tokens: dict[str, Principal | VoterPrincipal] = {}
+        """Whom each valid token names, by its SHA-256."""
 
     def apply(self, event: DirectoryEvent) -> None:
         """Take in the next event of an aggregate. Events that were seen already change nothing.
@@ -44,29 +52,42 @@ class Directory:
         if isinstance(event, VoterEvent):
             voter = self.voters.get(VoterId(name), voters.INITIAL)
             if _is_next(event, voter.version):
-                self.voters[VoterId(name)] = voters.evolve(voter, event)
+                became = voters.evolve(voter, event)
+                self.voters[VoterId(name)] = became
+                self._index_tokens(lambda token: VoterPrincipal(VoterId(name), token), voter.tokens, became.tokens)
             return
         known = self.initiators.get(InitiatorId(name), initiators.INITIAL)
         if _is_next(event, known.version):
             now = initiators.evolve(known, event)
             self.initiators[InitiatorId(name)] = now
-            self._index_tokens(InitiatorId(name), known.tokens, now.tokens)
+            self._index_tokens(lambda token: Principal(InitiatorId(name), token), known.tokens, now.tokens)
 
-    def _index_tokens(self, initiator: InitiatorId, before: Mapping[str, str], now: Mapping[str, str]) -> None:
+    def _index_tokens(
+        self, named: Callable[[str], Principal | VoterPrincipal], before: Mapping[str, str], now: Mapping[str, str]
+    ) -> None:
         for token, digest in before.items():
             # Only its own: should two initiators ever hold the same token, revoking one must not revoke the other.
-            if token not in now and self._tokens.get(digest) == Principal(initiator, token):
+            if token not in now and self._tokens.get(digest) == named(token):
                 del self._tokens[digest]
         for token, digest in now.items():
             if token not in before:
-                self._tokens[digest] = Principal(initiator, token)
+                self._tokens[digest] = named(token)
 
     def authenticate(self, token_hash: str) -> Principal | None:
-        """Whom a token (its SHA-256) names, or None when it is unknown or revoked."""
-        return self._tokens.get(token_hash)
+        """The Initiator whom a token (its SHA-256) names, or None when it is unknown or revoked."""
+        found = self._tokens.get(token_hash)
+        return found if isinstance(found, Principal) else None
 
-    def is_valid(self, principal: Principal) -> bool:
+    def authenticate_voter(self, token_hash: str) -> VoterPrincipal | None:
+        """The voter whom a token (its SHA-256) names, or None when it is unknown or revoked."""
+        found = self._tokens.get(token_hash)
+        return found if isinstance(found, VoterPrincipal) else None
+
+    def is_valid(self, principal: Principal | VoterPrincipal) -> bool:
         """Whether the token that a connection was opened with is still valid."""
+        if isinstance(principal, VoterPrincipal):
+            voter = self.voters.get(principal.voter_id)
+            return voter is not None and principal.token_id in voter.tokens
         initiator = self.initiators.get(principal.initiator_id)
         return initiator is not None and principal.token_id in initiator.tokens
 

@@ -9,6 +9,7 @@ from magi.domain.clock import rfc3339
 from magi.domain.errors import Conflict
 from magi.domain.event import Event
 from magi.domain.ids import check_name
+from magi.domain.tokens import token_id
 
 # --- Events -----------------------------------------------------------------------------------------------------------
 
@@ -104,10 +105,6 @@ class Revoke(NamedTuple):
 
 
 InitiatorCommand = Register | IssueToken | RevokeToken | Revoke
-
-
-def token_id(sha256: str) -> str:
-    return sha256[:12]
 
 
 def decide(state: Initiator, command: InitiatorCommand) -> list[InitiatorEvent]:

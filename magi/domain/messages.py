@@ -62,6 +62,8 @@ class ResultBallot(Struct, frozen=True, kw_only=True, tag="result", omit_default
     vote: Vote
     reason: Reason | None = None
     confidence: Confidence | None = None
+    failed: bool = False
+    """The voter could not judge: it abstains, and that counts against its health."""
 
 
 Ballot = ProgressBallot | ResultBallot

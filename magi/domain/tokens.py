@@ -47,3 +47,8 @@ def is_token(text: str, kind: TokenKind) -> bool:
 def token_hash(token: str) -> str:
     """SHA-256 (hex) of a token: what is stored. A fast hash is enough for 178 random bits."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def token_id(sha256: str) -> str:
+    """Names a token without telling it: the first 12 characters of its hash."""
+    return sha256[:12]

@@ -1,19 +1,23 @@
-"""The voter: a program, a model or a person that judges. An aggregate of the directory."""
+"""The voter: a program, a model or a person that judges. An aggregate of the directory; its events, and their fold."""
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
 
-from magi.domain.clock import rfc3339
-from magi.domain.errors import Conflict, UnknownVoter
+from magi.domain.clock import milliseconds
 from magi.domain.event import Event
-from magi.domain.ids import check_name
 from magi.domain.panel import DEFAULT_GROUP, VoterStatus
 
-# --- Events -----------------------------------------------------------------------------------------------------------
+VoterKind = Literal["builtin", "nats", "websocket", "http", "llm", "command", "person"]
+"""How it is reached: in MAGI itself, on the bus, by WebSocket, by a webhook, as a language model, as an executable, or
+at a terminal."""
 
-VoterKind = Literal["builtin", "nats"]
+CAPACITY = 8
+"""Tasks that an instance has open at once, unless its registration says otherwise."""
+MAX_ATTEMPTS = 3
+
+# --- Events: their fields are the storage format. Only add fields, with defaults. -------------------------------------
 
 
 class VoterRegistered(Event, frozen=True, kw_only=True, tag="voter_registered"):
@@ -22,13 +26,59 @@ class VoterRegistered(Event, frozen=True, kw_only=True, tag="voter_registered"):
     description: str = ""
     group: str = DEFAULT_GROUP
     public_key: str = ""
-    """The nkey that its connections to NATS prove; empty for a voter that runs inside MAGI."""
+    """The nkey that its connections to NATS prove; empty for a voter that has no such connections."""
+    weight: float = 1.0
+    """What its vote counts under the strategy `weighted`, for requests that name no weights."""
+    capacity: int = CAPACITY
+    """The most tasks that one instance has open."""
+    max_attempts: int = MAX_ATTEMPTS
+    """How often a task is given to it, after failures and dropped connections."""
+    settings: dict[str, Any] = {}
+    """What its kind needs: a URL, a model, a command. Never a secret."""
     by: str
     """Who did it."""
 
 
+class VoterChanged(Event, frozen=True, kw_only=True, tag="voter_changed", omit_defaults=True):
+    """Fields that are None stay as they were."""
+
+    description: str | None = None
+    group: str | None = None
+    weight: float | None = None
+    capacity: int | None = None
+    max_attempts: int | None = None
+    settings: dict[str, Any] | None = None
+    reason: str = ""
+    by: str
+
+
+class VoterKeyChanged(Event, frozen=True, kw_only=True, tag="voter_key_changed"):
+    """Its nkey is another one from now on: the old one was lost, or may have been seen."""
+
+    public_key: str
+    reason: str = ""
+    by: str
+
+
+class VoterTokenIssued(Event, frozen=True, kw_only=True, tag="voter_token_issued"):
+    token_id: str
+    """Names the token without telling it: the first 12 characters of its hash."""
+    sha256: str
+    by: str
+
+
+class VoterTokenRevoked(Event, frozen=True, kw_only=True, tag="voter_token_revoked"):
+    token_id: str
+    reason: str = ""
+    by: str
+
+
 class VoterSuspended(Event, frozen=True, kw_only=True, tag="voter_suspended"):
     reason: str = ""
+    until: str = ""
+    """RFC 3339: when it is tried again with probes; empty: when somebody reinstates it."""
+    ejections: int = 0
+    """How often in a row it was suspended for not answering; 0 when a person did it."""
     by: str
 
 
@@ -42,7 +92,16 @@ class VoterRevoked(Event, frozen=True, kw_only=True, tag="voter_revoked"):
     by: str
 
 
-VoterEvent = VoterRegistered | VoterSuspended | VoterReinstated | VoterRevoked
+VoterEvent = (
+    VoterRegistered
+    | VoterChanged
+    | VoterKeyChanged
+    | VoterTokenIssued
+    | VoterTokenRevoked
+    | VoterSuspended
+    | VoterReinstated
+    | VoterRevoked
+)
 
 # --- Fold -------------------------------------------------------------------------------------------------------------
 
@@ -54,106 +113,65 @@ class Voter(Struct, frozen=True):
     description: str = ""
     group: str = DEFAULT_GROUP
     public_key: str = ""
+    weight: float = 1.0
+    capacity: int = CAPACITY
+    max_attempts: int = MAX_ATTEMPTS
+    settings: dict[str, Any] = {}
+    tokens: dict[str, str] = {}
+    """Valid tokens: token id to SHA-256."""
     status: VoterStatus = "active"
     since: str = ""
     """When it got its status, RFC 3339."""
     reason: str = ""
+    """Why it has its status."""
+    until: str = ""
+    """When a suspended voter is tried again, RFC 3339; empty: only when somebody reinstates it."""
+    ejections: int = 0
+    """How often in a row it was suspended for not answering."""
+
+    def on_probation(self, now: int) -> bool:
+        """Whether it is suspended and to be tried, at `now` (milliseconds since 1970)."""
+        return self.status == "suspended" and bool(self.until) and now >= milliseconds(self.until)
 
 
 INITIAL = Voter()
 
 
 def evolve(state: Voter, event: VoterEvent) -> Voter:
-    state = msgspec.structs.replace(state, version=state.version + 1, since=event.at)
+    """The state after `event`. Total: knows every event type that was ever stored."""
+    replace = msgspec.structs.replace
+    state = replace(state, version=state.version + 1)
     match event:
         case VoterRegistered():
-            return msgspec.structs.replace(
+            return replace(
                 state,
                 voter_id=event.voter_id,
                 kind=event.kind,
                 description=event.description,
                 group=event.group,
                 public_key=event.public_key,
+                weight=event.weight,
+                capacity=event.capacity,
+                max_attempts=event.max_attempts,
+                settings=event.settings,
                 status="active",
+                since=event.at,
             )
-        case VoterSuspended(reason=reason):
-            return msgspec.structs.replace(state, status="suspended", reason=reason)
+        case VoterChanged():
+            fields = ("description", "group", "weight", "capacity", "max_attempts", "settings")
+            given = {name: getattr(event, name) for name in fields}
+            return replace(state, **{name: value for name, value in given.items() if value is not None})
+        case VoterKeyChanged(public_key=key):
+            return replace(state, public_key=key)
+        case VoterTokenIssued():
+            return replace(state, tokens={**state.tokens, event.token_id: event.sha256})
+        case VoterTokenRevoked(token_id=revoked):
+            return replace(state, tokens={i: h for i, h in state.tokens.items() if i != revoked})
+        case VoterSuspended():
+            ejections = event.ejections or state.ejections
+            state = replace(state, status="suspended", reason=event.reason, until=event.until, ejections=ejections)
         case VoterReinstated(reason=reason):
-            return msgspec.structs.replace(state, status="active", reason=reason)
+            state = replace(state, status="active", reason=reason, until="")
         case VoterRevoked(reason=reason):
-            return msgspec.structs.replace(state, status="revoked", reason=reason)
-
-
-# --- Decisions --------------------------------------------------------------------------------------------------------
-
-
-class Register(NamedTuple):
-    voter_id: str
-    kind: VoterKind
-    description: str
-    group: str
-    public_key: str
-    by: str
-    now: int
-
-
-class Suspend(NamedTuple):
-    voter_id: str
-    reason: str
-    by: str
-    now: int
-
-
-class Reinstate(NamedTuple):
-    voter_id: str
-    reason: str
-    by: str
-    now: int
-
-
-class Revoke(NamedTuple):
-    """For ever: a revoked id is never given to another voter, its history stays its own."""
-
-    voter_id: str
-    reason: str
-    by: str
-    now: int
-
-
-VoterCommand = Register | Suspend | Reinstate | Revoke
-
-
-def decide(state: Voter, command: VoterCommand) -> list[VoterEvent]:
-    """The events that `command` leads to; none when the voter is in that state already.
-
-    Raises Conflict when the state forbids it, UnknownVoter when there is no such voter, InvalidMessage for a new voter
-    whose id can't be one.
-    """
-    at = rfc3339(command.now)
-    if isinstance(command, Register):
-        check_name(command.voter_id, "voter_id")
-        if state.version:
-            raise Conflict(f"voter {command.voter_id!r} is registered already, and {state.status}")
-        return [
-            VoterRegistered(
-                at=at,
-                voter_id=command.voter_id,
-                kind=command.kind,
-                description=command.description,
-                group=command.group,
-                public_key=command.public_key,
-                by=command.by,
-            )
-        ]
-    if not state.version:
-        raise UnknownVoter(f"no voter named {command.voter_id!r} is registered")
-    if state.status == "revoked" and not isinstance(command, Revoke):
-        raise Conflict(f"voter {command.voter_id!r} is revoked, for ever")
-    match command:
-        case Suspend(reason=reason, by=by) if state.status != "suspended":
-            return [VoterSuspended(at=at, reason=reason, by=by)]
-        case Reinstate(reason=reason, by=by) if state.status != "active":
-            return [VoterReinstated(at=at, reason=reason, by=by)]
-        case Revoke(reason=reason, by=by) if state.status != "revoked":
-            return [VoterRevoked(at=at, reason=reason, by=by)]
-    return []
+            state = replace(state, status="revoked", reason=reason, until="", tokens={})
+    return replace(state, since=event.at)

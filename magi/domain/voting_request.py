@@ -61,6 +61,8 @@ class VoterResult(Event, frozen=True, kw_only=True, tag="voter_result", omit_def
     vote: Vote
     reason: str | None = None
     confidence: float | None = None
+    failed: bool = False
+    """The voter could not judge, and so abstains."""
 
 
 class Adjudicated(Event, frozen=True, kw_only=True, tag="adjudicated"):
@@ -251,7 +253,12 @@ def _cast_vote(state: VotingRequest, command: CastVote) -> list[RequestEvent]:
     if state.verdict or arrived >= state.deadline:
         raise Late("the request is decided" if state.verdict else "the deadline has passed")
     result = VoterResult(
-        at=rfc3339(now), voter_id=voter, vote=ballot.vote, reason=ballot.reason, confidence=ballot.confidence
+        at=rfc3339(now),
+        voter_id=voter,
+        vote=ballot.vote,
+        reason=ballot.reason,
+        confidence=ballot.confidence,
+        failed=ballot.failed and ballot.vote == "abstain",
     )
     return [result, *_verdict(evolve(state, result), now)]
 

@@ -8,10 +8,12 @@ import structlog
 
 from magi.domain import initiator as initiators
 from magi.domain import voter as voters
+from magi.domain import voter_commands
 from magi.domain.directory import Directory, DirectoryEvent
 from magi.domain.ids import AggregateId, InitiatorId, VoterId, initiator_aggregate, voter_aggregate
 from magi.domain.initiator import InitiatorCommand, InitiatorEvent
-from magi.domain.voter import VoterCommand, VoterEvent
+from magi.domain.voter import VoterEvent
+from magi.domain.voter_commands import VoterCommand
 from magi.eventstore import subjects
 from magi.eventstore.bus import Bus
 from magi.eventstore.follow import Follower
@@ -39,7 +41,7 @@ async def change_voter(store: DirectoryLog, command: VoterCommand) -> list[Recor
         for event in history:
             assert isinstance(event, VoterEvent)
             state = voters.evolve(state, event)
-        return voters.decide(state, command)
+        return voter_commands.decide(state, command)
 
     return await _change(store, voter_aggregate(VoterId(command.voter_id)), decide)
 

@@ -35,18 +35,25 @@ cancelled at the task's deadline."""
 
 CAPACITY = 8
 """Tasks judged at once, by default."""
-ATTEMPTS = 3
+MAX_ATTEMPTS = 3
 """How often a task is tried whose judge raises, here or by another instance. Then the voter abstains and says why."""
 RETRY_AFTER = 1.0
 _KEEP = TASK_ACK_WAIT / 3
 _REASON = 4096
 
 
+class CannotJudge(Exception):
+    """Raised by a judge that can't judge a task. The message says why; when no try is left it is the voter's reason."""
+
+
 class VoterAgent:
     """One instance of a voter."""
 
-    def __init__(self, bus: Bus, voter: VoterId, judge: Judge, *, capacity: int = CAPACITY) -> None:
+    def __init__(
+        self, bus: Bus, voter: VoterId, judge: Judge, *, capacity: int = CAPACITY, max_attempts: int = MAX_ATTEMPTS
+    ) -> None:
         self.voter = voter
+        self._max_attempts = max_attempts
         self._bus = bus
         self._judge = judge
         self._capacity = capacity
@@ -135,12 +142,12 @@ class VoterAgent:
         keeper = asyncio.create_task(self._keep(msg.reply))
         progress = asyncio.create_task(self._send(task, ProgressBallot(task_id=task.task_id), "progress"))
         try:
-            opinion = await self._opinion(task, (deadline - now_ms()) / 1000)
+            ballot = await self._vote(task, (deadline - now_ms()) / 1000)
             await progress
-            if opinion is None:
+            if ballot is None:
                 await self._bus.publish(msg.reply, b'-NAK {"delay":%d}' % int(RETRY_AFTER * 1e9))
                 return
-            await self._send(task, _ballot(task, opinion), "result")
+            await self._send(task, ballot, "result")
             await self._bus.publish(msg.reply, b"+ACK")
         except asyncio.CancelledError:
             await self._bus.publish(msg.reply, b"-NAK")  # we stop: another instance can have it now
@@ -149,17 +156,20 @@ class VoterAgent:
             keeper.cancel()
             progress.cancel()
 
-    async def _opinion(self, task: Task, left: float) -> Opinion | None:
-        """What the judge says; None when it raised, or didn't end in time, and the task is to be tried again."""
+    async def _vote(self, task: Task, left: float) -> ResultBallot | None:
+        """The judge's vote; None when it raised, or didn't end in time, and the task is to be tried again."""
         try:
-            return _checked(await self._judged(task, left))
+            return _ballot(task, _checked(await self._judged(task, left)))
         except (Exception, asyncio.CancelledError) as error:  # a judge is somebody else's code: what it raises it says
             if (work := asyncio.current_task()) and work.cancelling():
                 raise  # it is we who stop
             log.warning("judge_failed", voter=self.voter, task=task.task_id, attempt=task.attempt, error=repr(error))
-            if task.attempt < ATTEMPTS and now_ms() + RETRY_AFTER * 1000 < milliseconds(task.deadline):
+            if task.attempt < self._max_attempts and now_ms() + RETRY_AFTER * 1000 < milliseconds(task.deadline):
                 return None
-            return Opinion.abstains(f"could not judge, tried {task.attempt} times: {type(error).__name__}")
+            why = str(error) if isinstance(error, CannotJudge) else type(error).__name__
+            times = "once" if task.attempt == 1 else f"{task.attempt} times"
+            reason = _storable(f"could not judge, tried {times}: {why}")
+            return ResultBallot(task_id=task.task_id, vote="abstain", reason=reason, failed=True)
 
     async def _judged(self, task: Task, left: float) -> object:
         if inspect.iscoroutinefunction(self._judge):
@@ -208,13 +218,15 @@ def _checked(said: object) -> Opinion:
     """What a judge said as an opinion that can be sent. Raises ValidationError, TypeError when it is none."""
     if not isinstance(said, Opinion):
         raise TypeError(f"expected an Opinion, got {type(said).__name__}")
-    reason = said.reason
-    if isinstance(reason, str):
-        # Judges quote what they judge. Lone surrogates can't be encoded, a NUL can't be stored.
-        reason = reason.encode(errors="replace").decode().replace("\0", "\ufffd")
-        if len(reason) > _REASON:
-            reason = reason[: _REASON - 1] + "…"
+    reason = _storable(said.reason) if isinstance(said.reason, str) else said.reason
     return msgspec.convert({"vote": said.vote, "reason": reason, "confidence": said.confidence}, Opinion)
+
+
+def _storable(reason: str) -> str:
+    """A reason without what can't be sent: judges quote what they judge. Lone surrogates can't be encoded, a NUL can't
+    be stored."""
+    reason = reason.encode(errors="replace").decode().replace("\0", "\ufffd")
+    return reason if len(reason) <= _REASON else reason[: _REASON - 1] + "…"
 
 
 async def _in_thread(function: Callable[[Task], Any], task: Task) -> Any:

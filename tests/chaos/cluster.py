@@ -12,7 +12,7 @@ import psutil
 from magi.cli.children import PartCommand, PartProcess
 from magi.cli.local import issue_token
 from magi.domain import initiator as initiators
-from magi.domain import voter as voters
+from magi.domain import voter_commands as voters
 from magi.domain.ids import VoterId
 from magi.domain.voting_request import RequestEvent
 from magi.embedded.datadir import DataDir

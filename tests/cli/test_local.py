@@ -5,7 +5,7 @@ import pytest
 
 from magi.cli.local import LOCAL, ensure_local_initiator, issue_token, nats_users, register_builtin, token_file
 from magi.domain import initiator as initiators
-from magi.domain import voter as voters
+from magi.domain import voter_commands as voters
 from magi.domain.ids import VoterId
 from magi.domain.tokens import token_hash
 from magi.embedded import nkey

@@ -77,6 +77,8 @@ def _of(info: inspect.Type, text: st.SearchStrategy[str], integers: st.SearchStr
             # Of all floats few are within narrow bounds, so those between them are asked for as well.
             floats = FLOATS if ge is None and le is None else FLOATS | st.floats(ge or 0, le or 1)
             return floats.filter(lambda f: _within(info, f))
+        case inspect.BoolType():
+            return st.booleans()
         case inspect.NoneType():
             return st.none()
         case inspect.AnyType():

@@ -21,8 +21,8 @@ from magi.domain.initiator import (
     TokenRevoked,
     decide,
     evolve,
-    token_id,
 )
+from magi.domain.tokens import token_id
 from tests.domain.spec import Aggregate
 
 INITIATOR: Aggregate[Initiator, InitiatorCommand, InitiatorEvent] = Aggregate(INITIAL, decide, evolve)

@@ -1,24 +1,37 @@
 """What each command leads to, from each state of a voter."""
 
+import msgspec
 import pytest
 
 from magi.domain.clock import rfc3339
 from magi.domain.errors import Conflict, InvalidMessage, UnknownVoter
 from magi.domain.voter import (
     INITIAL,
-    Register,
-    Reinstate,
-    Revoke,
-    Suspend,
     Voter,
-    VoterCommand,
+    VoterChanged,
     VoterEvent,
+    VoterKeyChanged,
     VoterRegistered,
     VoterReinstated,
     VoterRevoked,
     VoterSuspended,
-    decide,
+    VoterTokenIssued,
+    VoterTokenRevoked,
     evolve,
+)
+from magi.domain.voter_commands import (
+    Change,
+    ChangeKey,
+    Eject,
+    IssueToken,
+    Recover,
+    Register,
+    Reinstate,
+    Revoke,
+    RevokeToken,
+    Suspend,
+    VoterCommand,
+    decide,
 )
 from tests.domain.spec import Aggregate
 
@@ -82,9 +95,132 @@ def test_a_voter_whose_id_could_not_stand_in_a_subject_is_refused(name: str) -> 
 
 def test_the_state_follows_the_events() -> None:
     later = VoterSuspended(at=rfc3339(NOW + 5), reason="flapping", by="admin")
-    assert VOTER.fold([registered]) == Voter(1, "melchior", "builtin", "well formed?", "default", "", "active", AT)
+    assert VOTER.fold([registered]) == Voter(
+        1, "melchior", "builtin", "well formed?", "default", status="active", since=AT
+    )
     state = VOTER.fold([registered, later])
     assert (state.version, state.status, state.reason, state.since) == (2, "suspended", "flapping", later.at)
     assert (state.kind, state.description) == ("builtin", "well formed?")
     assert VOTER.fold([registered, later, reinstated]).status == "active"
     assert VOTER.fold([registered, revoked]).status == "revoked"
+
+
+# --- Changes, credentials ---------------------------------------------------------------------------------------------
+
+NATS = msgspec.structs.replace(registered, kind="nats", public_key="UOLD")
+SOCKET = msgspec.structs.replace(registered, kind="websocket")
+DIGEST = "ab" * 32
+
+
+def test_a_change_names_only_what_changes() -> None:
+    change = Change("melchior", "admin", NOW, "slower", group="default", weight=2.0, capacity=4)
+    given(registered).when(change).then(VoterChanged(at=AT, weight=2.0, capacity=4, reason="slower", by="admin"))
+
+
+def test_a_change_that_changes_nothing_is_no_event() -> None:
+    given(registered).when(Change("melchior", "admin", NOW, group="default")).then()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("weight", -0.1), ("weight", float("nan")), ("capacity", 0), ("capacity", 1025), ("max_attempts", 0)],
+)
+def test_a_change_to_what_can_not_be_names_the_field(field: str, value: float) -> None:
+    change = Change(**{"voter_id": "melchior", "by": "admin", "now": NOW, field: value})  # type: ignore[arg-type]
+    given(registered).when(change).then_refused(InvalidMessage, field)
+
+
+def test_a_registration_with_what_can_not_be_names_the_field() -> None:
+    given().when(REGISTER._replace(capacity=0)).then_refused(InvalidMessage, "capacity")
+    given().when(REGISTER._replace(group="No Group")).then_refused(InvalidMessage, "group")
+
+
+def test_what_is_changed_is_so_from_then_on() -> None:
+    changed = VoterChanged(at=AT, group="code", settings={"url": "x"}, by="admin")
+    voter = evolve(evolve(INITIAL, registered), changed)
+    assert (voter.group, voter.settings, voter.weight) == ("code", {"url": "x"}, 1.0)
+
+
+def test_only_a_voter_on_the_bus_has_a_key() -> None:
+    change = ChangeKey("melchior", "UNEW", "lost", "admin", NOW)
+    given(NATS).when(change).then(VoterKeyChanged(at=AT, public_key="UNEW", reason="lost", by="admin"))
+    given(NATS).when(change._replace(public_key="UOLD")).then()
+    given(SOCKET).when(change).then_refused(Conflict, "websocket")
+
+
+def test_only_a_voter_that_shows_tokens_gets_one() -> None:
+    issue = IssueToken("melchior", DIGEST, "admin", NOW)
+    issued = VoterTokenIssued(at=AT, token_id=DIGEST[:12], sha256=DIGEST, by="admin")
+    given(SOCKET).when(issue).then(issued)
+    given(SOCKET, issued).when(issue).then()
+    given(NATS).when(issue).then_refused(Conflict, "nats")
+    revoke = RevokeToken("melchior", DIGEST[:12], "leaked", "admin", NOW)
+    given(SOCKET, issued).when(revoke).then(VoterTokenRevoked(at=AT, token_id=DIGEST[:12], reason="leaked", by="admin"))
+    given(SOCKET).when(revoke).then_refused(Conflict, "no valid token")
+
+
+def test_a_revoked_voter_has_no_tokens() -> None:
+    issued = VoterTokenIssued(at=AT, token_id=DIGEST[:12], sha256=DIGEST, by="admin")
+    voter = INITIAL
+    for event in (SOCKET, issued, VoterRevoked(at=AT, by="admin")):
+        voter = evolve(voter, event)
+    assert voter.tokens == {}
+
+
+# --- Ejection ---------------------------------------------------------------------------------------------------------
+
+EJECT = Eject("melchior", "5 time-outs in a row", "health", NOW)
+
+
+def ejected(at: int, seconds: int, times: int) -> VoterSuspended:
+    return VoterSuspended(
+        at=rfc3339(at),
+        reason="5 time-outs in a row",
+        until=rfc3339(at + 1000 * seconds),
+        ejections=times,
+        by="health",
+    )
+
+
+def recovered(at: int) -> VoterReinstated:
+    return VoterReinstated(at=rfc3339(at), reason="answered", by="health")
+
+
+def test_a_voter_that_does_not_answer_is_out_for_a_while() -> None:
+    given(registered).when(EJECT).then(ejected(NOW, 30, 1))
+
+
+def test_each_time_in_a_row_it_is_out_for_twice_as_long_to_a_bound() -> None:
+    history: list[VoterEvent] = [registered]
+    now = NOW
+    for times, seconds in enumerate((30, 60, 120, 240, 480, 600, 600), start=1):
+        given(*history).when(EJECT._replace(now=now)).then(ejected(now, seconds, times))
+        history.append(ejected(now, seconds, times))
+        now += 1000 * seconds
+
+
+def test_while_it_is_out_it_is_not_ejected_again() -> None:
+    given(registered, ejected(NOW, 30, 1)).when(EJECT._replace(now=NOW + 29_999)).then()
+    given(registered, suspended).when(EJECT).then()
+
+
+def test_a_voter_that_came_back_only_now_has_not_been_forgiven() -> None:
+    back = (registered, ejected(NOW, 30, 1), recovered(NOW + 31_000))
+    given(*back).when(EJECT._replace(now=NOW + 60_000)).then(ejected(NOW + 60_000, 60, 2))
+    later = NOW + 31_000 + 600_001
+    given(*back).when(EJECT._replace(now=later)).then(ejected(later, 30, 1))
+
+
+def test_a_voter_recovers_only_once_it_is_tried() -> None:
+    out = (registered, ejected(NOW, 30, 1))
+    recover = Recover("melchior", "answered", "health", NOW + 30_000)
+    given(*out).when(recover).then(recovered(NOW + 30_000))
+    given(*out).when(recover._replace(now=NOW + 29_999)).then()
+    given(registered).when(recover).then()
+    given(registered, suspended).when(recover).then()
+
+
+def test_a_person_may_end_an_ejection_or_make_it_last() -> None:
+    out = (registered, ejected(NOW, 30, 1))
+    given(*out).when(REINSTATE).then(reinstated)
+    given(*out).when(SUSPEND).then(suspended)

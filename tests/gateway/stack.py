@@ -12,11 +12,11 @@ from nats.aio.client import Client as NatsClient
 from nats.aio.msg import Msg
 
 from magi.domain import initiator as initiators
-from magi.domain import voter as voters
+from magi.domain import voter_commands as voters
 from magi.domain.ids import AggregateId, InitiatorId, RequestId, VoterId, request_aggregate, task_id
 from magi.domain.messages import Opinion, ProgressBallot, Task, Vote, encode
 from magi.domain.panel import DEFAULT_GROUP
-from magi.domain.tokens import ENTROPY, new_token, token_hash
+from magi.domain.tokens import ENTROPY, new_token, token_hash, token_id
 from magi.domain.voting_request import RequestEvent
 from magi.eventstore import subjects
 from magi.eventstore.bus import Bus
@@ -207,7 +207,7 @@ class Stack:
         return token
 
     async def revoke_token(self, initiator: str, token: str) -> None:
-        which = initiators.token_id(token_hash(token))
+        which = token_id(token_hash(token))
         await change_initiator(self.directory, initiators.RevokeToken(initiator, which, "", "test", now_ms()))
 
     async def revoke_initiator(self, initiator: str) -> None:

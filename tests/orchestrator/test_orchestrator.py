@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from magi.domain import voter as voters
+from magi.domain import voter_commands as voters
 from magi.domain.clock import milliseconds
 from magi.domain.messages import encode
 from magi.domain.voting_request import Adjudicated, Received, VoterProgress, VoterResult, content_digest

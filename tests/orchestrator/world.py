@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from magi.domain import voter as voters
+from magi.domain import voter_commands as voters
 from magi.domain.ids import AggregateId, InitiatorId, RequestId, VoterId, partition_of, request_aggregate, task_id
 from magi.domain.messages import ProgressBallot, ResultBallot, Submission, Task, Vote, decode_task, encode
 from magi.domain.voting_request import (

@@ -6,6 +6,7 @@ from random import Random
 from typing import NamedTuple
 
 from magi.domain import voter as voters
+from magi.domain import voter_commands
 from magi.domain.event import Event
 from magi.domain.ids import AggregateId, InitiatorId, RequestId, VoterId, request_aggregate, voter_aggregate
 from magi.domain.messages import ProgressBallot, ResultBallot, Submission, Vote
@@ -134,8 +135,10 @@ def requests(number: int, seed: int = 1, *, first: int = 0) -> list[Said]:
 def registered(*names: str) -> list[Said]:
     said = []
     for name in names:
-        command = voters.Register(name, "builtin", f"judges as {name}", "default", "", "test", START)
-        said += [Said(voter_aggregate(VoterId(name)), event) for event in voters.decide(voters.INITIAL, command)]
+        command = voter_commands.Register(name, "builtin", f"judges as {name}", "default", "", "test", START)
+        said += [
+            Said(voter_aggregate(VoterId(name)), event) for event in voter_commands.decide(voters.INITIAL, command)
+        ]
     return said
 
 

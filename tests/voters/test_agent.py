@@ -16,7 +16,7 @@ from magi.eventstore.consumers import TASK_ACK_WAIT
 from magi.eventstore.direct import DirectReader
 from magi.eventstore.presence import alive
 from magi.voters import agent
-from magi.voters.agent import ATTEMPTS, VoterAgent
+from magi.voters.agent import MAX_ATTEMPTS, VoterAgent
 from tests.orchestrator.world import World
 from tests.voters.desk import Desk
 from tests.voters.judges import expected_vote, judge_by_content
@@ -170,9 +170,9 @@ async def test_a_judge_that_fails_is_asked_again_and_then_abstains(
     await world.voter("a", counting)
     await desk.give()
     (result,) = await desk.until_done(1)
-    assert seen == list(range(1, ATTEMPTS + 1))
+    assert seen == list(range(1, MAX_ATTEMPTS + 1))
     assert result.vote == "abstain"
-    assert result.reason == f"could not judge, tried {ATTEMPTS} times: {name}"
+    assert result.reason == f"could not judge, tried {MAX_ATTEMPTS} times: {name}"
     assert len(await desk.progress()) == 1, "the second is a duplicate"
 
 
@@ -191,7 +191,7 @@ async def test_without_time_to_try_again_it_abstains_at_once(world: World, desk:
     await world.voter("a", _raise)
     await desk.give(timeout=0.9)
     (result,) = await desk.until_done(1)
-    assert (result.vote, result.reason) == ("abstain", "could not judge, tried 1 times: ValueError")
+    assert (result.vote, result.reason) == ("abstain", "could not judge, tried once: ValueError")
 
 
 # --- Time -------------------------------------------------------------------------------------------------------------

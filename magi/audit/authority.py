@@ -9,7 +9,7 @@ from magi.domain.clock import milliseconds
 from magi.domain.directory import DirectoryEvent
 from magi.domain.initiator import InitiatorRegistered, InitiatorRevoked
 from magi.domain.voter import VoterRegistered, VoterReinstated, VoterRevoked, VoterSuspended
-from magi.domain.voting_request import Received, VoterResult
+from magi.domain.voting_request import Adjudicated, Received, VoterResult
 
 Status = Literal["unregistered", "active", "suspended", "revoked"]
 
@@ -101,6 +101,17 @@ def check_vote(registry: Registry, event: VoterResult) -> list[Problem]:
     if "suspended" in were:
         return [Problem("suspended", f"{what}, and its vote on a task that it had was counted")]
     return [Problem("unauthorized", f"{what}, and its vote was counted")]
+
+
+def check_out(registry: Registry, event: Adjudicated) -> list[Problem]:
+    """Whether the voters that were not waited for had been revoked: no other's vote may be passed over."""
+    found = []
+    for voter in event.out:
+        were = registry.voter(voter, milliseconds(event.at))
+        if "revoked" not in were:
+            what = f"voter {voter!r} was {_text(were)} at {event.at}, and its vote was not waited for as if revoked"
+            found.append(Problem("unauthorized", what))
+    return found
 
 
 def _text(statuses: set[Status]) -> str:

@@ -37,6 +37,8 @@ class Export(Struct, frozen=True):
     """None when the file ends before it."""
     directory: list[StoredMessage]
     last_sequence: int
+    sha256: str
+    """Of every byte before its manifest, as they are now."""
 
 
 def open_export(path: Path, findings: Findings) -> Export:
@@ -74,7 +76,7 @@ def open_export(path: Path, findings: Findings) -> Export:
     else:
         problems += _compare(manifest, sha.hexdigest(), events, len(directory), head)
     findings.add(EXPORT, 0, "", 0, problems)
-    return Export(path, header, manifest, directory, head.sequence)
+    return Export(path, header, manifest, directory, head.sequence, sha.hexdigest())
 
 
 def _compare(manifest: Manifest, sha256: str, events: int, directory: int, head: Head) -> Iterator[Problem]:

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from magi.audit.authority import SLACK, Registry, check_received, check_vote
+from magi.audit.authority import SLACK, Registry, check_out, check_received, check_vote
 from magi.audit.chain import START, Link, check_link
 from magi.audit.events import NO_CONTENT
 from magi.audit.findings import Problem
@@ -51,6 +51,8 @@ class RequestCheck:
             event = msgspec.structs.replace(event, content=NO_CONTENT)
         elif isinstance(event, VoterResult):
             found += check_vote(self.registry, event)
+        elif isinstance(event, Adjudicated):
+            found += check_out(self.registry, event)
         self.state = evolve(self.state, event)
         return found
 

@@ -6,9 +6,9 @@ from magi.audit.findings import Problem
 from magi.domain.clock import milliseconds
 from magi.domain.errors import StrategyMissing
 from magi.domain.messages import ResultBallot
-from magi.domain.voting_request import Adjudicated, CastVote, Command, Expire, VotingRequest, decide
+from magi.domain.voting_request import Adjudicated, CastVote, Command, Expire, VotingRequest, Withdraw, decide
 
-_COMPARED = ("final_vote", "outcome_reason", "decided_by", "details", "tally", "rule")
+_COMPARED = ("final_vote", "outcome_reason", "decided_by", "details", "tally", "rule", "out")
 
 
 class CannotDecide(Exception):
@@ -35,6 +35,8 @@ def decide_again(before: VotingRequest, recorded: Adjudicated) -> Adjudicated | 
     command: Command
     if recorded.decided_by == "deadline":
         command = Expire(now)
+    elif recorded.out:
+        command = Withdraw(frozenset(recorded.out), now)
     elif before.votes:
         # A ballot that is counted already and comes again leads to the verdict, if one is due, and to nothing else.
         voter, vote = next(reversed(before.votes.items()))

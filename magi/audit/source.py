@@ -17,6 +17,7 @@ from magi.eventstore import subjects
 from magi.eventstore.bus import Bus
 from magi.eventstore.direct import DirectReader, StoredMessage
 from magi.eventstore.follow import HoleInStream, MessageFollower
+from magi.eventstore.gaps import first_readable
 from magi.eventstore.history import StoreUnavailable
 from magi.eventstore.patience import patiently
 
@@ -27,6 +28,9 @@ MARGIN = 60_000
 """Milliseconds by which the order of the log and that of its events' times may differ: an append is tried for 30 s, and
 orchestrators' clocks differ."""
 _AT_ONCE = 32
+SILENCE = 5.0
+"""Seconds without a message after which we look whether there is one. A consumer that comes to a block of the stream's
+file that can't be read says nothing (see `gaps`)."""
 
 
 class Source(Protocol):
@@ -91,10 +95,10 @@ class LogSource:
                     yield batch
                     start = batch[-1].sequence + 1
             if start <= stop:  # a hole: go on behind it
-                after = await self._from(start, 1)
-                if not after:
+                behind = await self._at_or_behind(start) or await first_readable(self._at_or_behind, start, stop)
+                if behind is None:
                     return
-                start = after[0].sequence
+                start = behind
 
     async def _run(self, start: int, stop: int) -> AsyncGenerator[list[StoredMessage], None]:
         """The messages from `start`, which is there, up to `stop` or a hole."""
@@ -117,7 +121,11 @@ class LogSource:
         caught_up.add_done_callback(lambda _: changed.set())
         try:
             while True:
-                await changed.wait()
+                try:
+                    async with asyncio.timeout(SILENCE):
+                        await changed.wait()
+                except TimeoutError:
+                    return  # the server has nothing more to give from here on: whoever asked looks why
                 changed.clear()
                 ended = follower.failed.done() or caught_up.done()
                 if buffer:
@@ -158,6 +166,10 @@ class LogSource:
             else:
                 high = middle
         return low
+
+    async def _at_or_behind(self, sequence: int) -> int | None:
+        found = await self._from(sequence, 1)
+        return found[0].sequence if found else None
 
     async def _from(self, start: int, limit: int) -> list[StoredMessage]:
         return await patiently(lambda: self._direct.batch(start, limit), self.stream)

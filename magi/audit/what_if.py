@@ -75,7 +75,8 @@ def _what_if(request: VotingRequest, rule: Rule, cast: dict[str, Vote]) -> WhatI
     outcome = rule.decide(request.panel, cast)
     needed = votes_needed(rule, request.panel, cast)
     cut_short = request.verdict is not None and request.verdict.decided_by == "early"
-    if cut_short and needed is None:
+    out = request.verdict.out if request.verdict else ()
+    if cut_short and needed is None and not decided_early(rule, request.panel, cast, out):
         return WhatIf(rule, None, "undetermined", None)
     return WhatIf(rule, outcome.final_vote, outcome.reason, needed)
 

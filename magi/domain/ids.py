@@ -60,6 +60,11 @@ def voter_aggregate(voter: VoterId) -> AggregateId:
     return AggregateId(f"voter.{voter}")
 
 
+def panel_aggregate(panel: str) -> AggregateId:
+    """Of a panel template."""
+    return AggregateId(f"panel.{panel}")
+
+
 def initiator_aggregate(initiator: InitiatorId) -> AggregateId:
     return AggregateId(f"initiator.{initiator}")
 

@@ -29,6 +29,8 @@ class Submission(Struct, frozen=True, kw_only=True, tag="submission", omit_defau
     decide: Literal["all", "early"] = "all"
     timeout_ms: int = 30_000
     metadata: dict[str, Any] = {}
+    panel: str = ""
+    """The panel template that it asks for, instead of a `voter_list`."""
     trace: str = ""
     """W3C ``traceparent`` of the submission, or empty."""
 

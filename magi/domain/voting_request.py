@@ -12,10 +12,10 @@ import msgspec
 from msgspec import Struct
 
 from magi.domain.clock import milliseconds, rfc3339
-from magi.domain.errors import AlreadyVoted, Late, NotOnPanel, RequestConflict, UnknownTask
+from magi.domain.errors import AlreadyVoted, Late, NotOnPanel, RequestConflict, UnknownTask, VoterUnavailable
 from magi.domain.event import Event
 from magi.domain.messages import ProgressBallot, ResultBallot, Submission, Vote
-from magi.domain.panel import Snapshot, choose_panel
+from magi.domain.panel import Snapshot, choose_panel, weights
 from magi.domain.strategies import Outcome, Rule, Verdict, choose, decided_early
 
 # --- Events: their fields are the storage format. Only add fields, with defaults. ------------------------------------
@@ -65,7 +65,7 @@ class VoterResult(Event, frozen=True, kw_only=True, tag="voter_result", omit_def
     """The voter could not judge, and so abstains."""
 
 
-class Adjudicated(Event, frozen=True, kw_only=True, tag="adjudicated"):
+class Adjudicated(Event, frozen=True, kw_only=True, tag="adjudicated", omit_defaults=True):
     """The verdict, and everything that it followed from."""
 
     final_vote: Verdict
@@ -75,6 +75,8 @@ class Adjudicated(Event, frozen=True, kw_only=True, tag="adjudicated"):
     tally: dict[Detail, int]
     decided_by: DecidedBy
     outcome_reason: str
+    out: tuple[str, ...] = ()
+    """Voters that were outstanding and not waited for: revoked meanwhile, their votes could not come any more."""
 
 
 RequestEvent = Received | VoterProgress | VoterResult | Adjudicated
@@ -148,6 +150,8 @@ class ReportProgress(NamedTuple):
     voter: str
     ballot: ProgressBallot
     now: int
+    out: frozenset[str] = frozenset()
+    """The voters that are revoked now: nothing that they send counts any more, whenever it was sent."""
 
 
 class CastVote(NamedTuple):
@@ -156,6 +160,8 @@ class CastVote(NamedTuple):
     now: int
     arrived: int
     """When the ballot reached the inbox: a vote that was accepted in time counts even if it is decided on later."""
+    out: frozenset[str] = frozenset()
+    """As in `ReportProgress`."""
 
 
 class Expire(NamedTuple):
@@ -164,7 +170,14 @@ class Expire(NamedTuple):
     now: int
 
 
-Command = Submit | ReportProgress | CastVote | Expire
+class Withdraw(NamedTuple):
+    """Voters were revoked: the votes of theirs that are not in can't come any more."""
+
+    out: frozenset[str]
+    now: int
+
+
+Command = Submit | ReportProgress | CastVote | Expire | Withdraw
 
 
 def decide(state: VotingRequest, command: Command) -> list[RequestEvent]:
@@ -185,11 +198,13 @@ def decide(state: VotingRequest, command: Command) -> list[RequestEvent]:
                 return []
             # All votes are in when the orchestrator died before their verdict and the last ballot did not come again.
             return [_adjudicate(state, "deadline" if state.outstanding else "votes", now)]
+        case Withdraw(out=out, now=now):
+            return _verdict(state, now, out)
 
 
 def content_digest(submission: Submission) -> str:
     """SHA-256 (hex) over what makes two submissions the same request, in a fixed order."""
-    same = (
+    same: tuple[object, ...] = (
         submission.user_query,
         submission.agent_answer,
         submission.voter_list,
@@ -198,6 +213,8 @@ def content_digest(submission: Submission) -> str:
         submission.timeout_ms,
         submission.metadata,
     )
+    if submission.panel:  # digests without one are what they were before there were any
+        same = (*same, submission.panel)
     return hashlib.sha256(msgspec.json.encode(same, order="sorted")).hexdigest()
 
 
@@ -208,13 +225,13 @@ def _submit(state: VotingRequest, command: Submit) -> list[RequestEvent]:
         if state.received.digest != digest:
             raise RequestConflict("request_id: taken by a request with other content")
         return []
-    panel = choose_panel(submission.voter_list, directory)
+    panel = choose_panel(submission.voter_list, directory, submission.panel)
     received = Received(
         at=rfc3339(now),
         initiator_id=submission.initiator_id,
         request_id=submission.request_id,
         voters=panel,
-        rule=choose(submission.strategy, panel),
+        rule=choose(submission.strategy, panel, weights(panel, directory)),
         decide=submission.decide,
         timeout_ms=submission.timeout_ms,
         deadline=rfc3339(now + submission.timeout_ms),
@@ -224,16 +241,18 @@ def _submit(state: VotingRequest, command: Submit) -> list[RequestEvent]:
     return [received]
 
 
-def _check_ballot(state: VotingRequest, voter: str) -> None:
+def _check_ballot(state: VotingRequest, voter: str, out: frozenset[str]) -> None:
     if state.received is None:
         raise UnknownTask("task_id: names no task")
     if voter not in state.panel:
         raise NotOnPanel(f"voter {voter!r} is not on the panel of this request")
+    if voter in out and voter not in state.votes:
+        raise VoterUnavailable(f"voter {voter!r} is revoked")
 
 
 def _report_progress(state: VotingRequest, command: ReportProgress) -> list[RequestEvent]:
-    voter, ballot, now = command
-    _check_ballot(state, voter)
+    voter, ballot, now, out = command
+    _check_ballot(state, voter, out)
     if state.verdict or voter in state.votes or (voter, ballot.status) in state.progress:
         return []
     if sum(1 for who, _ in state.progress if who == voter) >= MAX_PROGRESS:
@@ -242,14 +261,14 @@ def _report_progress(state: VotingRequest, command: ReportProgress) -> list[Requ
 
 
 def _cast_vote(state: VotingRequest, command: CastVote) -> list[RequestEvent]:
-    voter, ballot, now, arrived = command
-    _check_ballot(state, voter)
+    voter, ballot, now, arrived, out = command
+    _check_ballot(state, voter, out)
     counted = state.votes.get(voter)
     if counted:
         if (counted.vote, counted.reason, counted.confidence) != (ballot.vote, ballot.reason, ballot.confidence):
             raise AlreadyVoted(f"voter {voter!r} has voted {counted.vote!r} already")
         # The same ballot again. Its orchestrator may have died between the vote and the verdict that it led to.
-        return _verdict(state, now)
+        return _verdict(state, now, out)
     if state.verdict or arrived >= state.deadline:
         raise Late("the request is decided" if state.verdict else "the deadline has passed")
     result = VoterResult(
@@ -260,22 +279,28 @@ def _cast_vote(state: VotingRequest, command: CastVote) -> list[RequestEvent]:
         confidence=ballot.confidence,
         failed=ballot.failed and ballot.vote == "abstain",
     )
-    return [result, *_verdict(evolve(state, result), now)]
+    return [result, *_verdict(evolve(state, result), now, out)]
 
 
-def _verdict(state: VotingRequest, now: int) -> list[RequestEvent]:
-    """The verdict, when the votes that are in allow one before the deadline."""
+def _verdict(state: VotingRequest, now: int, out: frozenset[str]) -> list[RequestEvent]:
+    """The verdict, when the votes that are in allow one before the deadline: nothing that can come would change it.
+
+    The votes of `out` can't come, unless they are in.
+    """
     if state.verdict or state.received is None:
         return []
     if not state.outstanding:
         return [_adjudicate(state, "votes", now)]
+    gone = tuple(voter for voter in state.outstanding if voter in out)
+    if gone == state.outstanding:
+        return [_adjudicate(state, "early", now, gone)]
     cast = {voter: result.vote for voter, result in state.votes.items()}
-    if state.received.decide == "early" and decided_early(state.received.rule, state.panel, cast):
-        return [_adjudicate(state, "early", now)]
+    if state.received.decide == "early" and decided_early(state.received.rule, state.panel, cast, gone):
+        return [_adjudicate(state, "early", now, gone)]
     return []
 
 
-def _adjudicate(state: VotingRequest, decided_by: DecidedBy, now: int) -> Adjudicated:
+def _adjudicate(state: VotingRequest, decided_by: DecidedBy, now: int, out: tuple[str, ...] = ()) -> Adjudicated:
     assert state.received is not None
     rule = state.received.rule
     cast: dict[str, Vote] = {voter: result.vote for voter, result in state.votes.items()}
@@ -290,4 +315,5 @@ def _adjudicate(state: VotingRequest, decided_by: DecidedBy, now: int) -> Adjudi
         tally={kind: sum(1 for said in details.values() if said == kind) for kind in kinds},
         decided_by=decided_by,
         outcome_reason=outcome.reason,
+        out=out,
     )

@@ -4,6 +4,7 @@ Everything here may happen twice: tasks carry an id by which JetStream drops the
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 
 import msgspec
@@ -28,20 +29,22 @@ class Effects:
         self._bus = bus
         self._partitions = partitions
         self._now = now
+        self.refused: Counter[str] = Counter()
+        """Ballots that were refused, by the code of their error."""
 
     async def dispatch(
         self, aggregate: AggregateId, received: Received, voters: tuple[str, ...], deadline: int
-    ) -> None:
-        """Give `voters` the request as a task each, until the deadline (milliseconds). Raises BusError.
+    ) -> tuple[str, ...]:
+        """Give `voters` the request as a task each, until the deadline (milliseconds); return who got it.
 
         A task that nobody took until the deadline is removed by the server, in whole seconds. A voter whose queue is
-        full gets none: it will be missing.
+        full gets none: it will be missing. Raises BusError.
         """
         left = max(1, -(-(deadline - self._now()) // 1000))
         headers = {"Nats-TTL": f"{left}s"}
         content = received.content
 
-        async def publish(voter: VoterId) -> None:
+        async def publish(voter: VoterId) -> bool:
             name = task_id(aggregate, voter)
             task = Task(
                 task_id=name,
@@ -56,8 +59,11 @@ class Effects:
                 await self._bus.store(subjects.tasks(voter), encode(task), {**headers, "Nats-Msg-Id": name})
             except Rejected as error:
                 log.error("task_rejected", voter=voter, request=aggregate, error=str(error))
+                return False
+            return True
 
-        await asyncio.gather(*(publish(VoterId(voter)) for voter in voters))
+        got = await asyncio.gather(*(publish(VoterId(voter)) for voter in voters))
+        return tuple(voter for voter, given in zip(voters, got, strict=True) if given)
 
     async def acknowledge(self, reply: str) -> None:
         """The message was handled: the inbox forgets it. Ends a timer, too. Raises NoAck without a connection."""
@@ -82,6 +88,7 @@ class Effects:
         await self._bus.publish(subjects.notice_initiator(submission.initiator_id), msgspec.json.encode(notice))
 
     async def refuse_ballot(self, voter: str, task: str, code: str, message: str) -> None:
+        self.refused[code] += 1
         notice = Refusal(code, message, task_id=task or None)
         await self._bus.publish(subjects.notice_voter(voter), msgspec.json.encode(notice))
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import uuid
+from collections import Counter
+from collections.abc import Sequence
 
 import structlog
 from msgspec import Struct
@@ -10,8 +12,8 @@ from nats.aio.msg import Msg
 import magi
 from magi.domain.directory import DirectoryEvent
 from magi.domain.ids import AggregateId, VoterId, partition_of
-from magi.domain.panel import DEFAULT_GROUP
-from magi.domain.voter import VoterRegistered
+from magi.domain.panel import DEFAULT_GROUP, Snapshot
+from magi.domain.voter import VoterRegistered, VoterRevoked
 from magi.domain.voting_request import RequestEvent
 from magi.eventstore import subjects
 from magi.eventstore.bus import Bus, BusError
@@ -19,11 +21,14 @@ from magi.eventstore.consumers import ensure_task_consumer
 from magi.eventstore.directory import DirectoryView
 from magi.eventstore.log import JetStreamLog
 from magi.eventstore.presence import Instance, now_ms
+from magi.orchestrator.alerts import Alerts, Sink
 from magi.orchestrator.arrivals import Arrivals
 from magi.orchestrator.effects import Effects
+from magi.orchestrator.health import HealthSettings
 from magi.orchestrator.inbox import BadItem, Item, parse
 from magi.orchestrator.partitions import PART, Partitions
 from magi.orchestrator.requests import Requests
+from magi.orchestrator.supervision import Supervision
 
 log = structlog.get_logger(__name__)
 
@@ -38,28 +43,48 @@ class OrchestratorSettings(Struct, frozen=True):
     """Of the inbox, as the live stream says."""
     panel_size: int = 5
     default_group: str = DEFAULT_GROUP
+    health: HealthSettings = HealthSettings()
+    default_panel: str = ""
+    """The template of requests that name neither voters nor a panel; empty: the default group."""
 
 
 class Orchestrator:
     """Several of them share the partitions; any may be killed at any time."""
 
-    def __init__(self, bus: Bus, settings: OrchestratorSettings) -> None:
+    def __init__(self, bus: Bus, settings: OrchestratorSettings, sinks: Sequence[Sink] = ()) -> None:
+        """`sinks` get every alert."""
         self._bus = bus
         self._settings = settings
         self._log: JetStreamLog[RequestEvent] = JetStreamLog(bus, subjects.LOG, subjects.LOG_PREFIX, RequestEvent)
         self._directory = DirectoryView(bus, self._on_directory)
         self._effects = Effects(bus, settings.partitions, now_ms)
         self._arrivals = Arrivals()
+        instance = Instance(part=PART, instance=uuid.uuid4().hex[:12], version=magi.__version__, since_ms=now_ms())
+        self.alerts = Alerts(sinks)
+        self._supervision = Supervision(
+            bus,
+            instance.instance,
+            lambda: self._directory.directory,
+            lambda: self._snapshot(Counter()),
+            self._effects,
+            self.alerts,
+            settings.health,
+            self._mine,
+            now_ms,
+            settings.panel_size,
+        )
+        self._revoked: frozenset[str] = frozenset()
         self._requests = Requests(
             self._log,
             self._effects,
             self._arrivals,
-            lambda load: self._directory.directory.snapshot(load, settings.panel_size, settings.default_group),
+            self._snapshot,
             now_ms,
             self._mine,
             self._done,
+            lambda: self._revoked,
+            self._supervision,
         )
-        instance = Instance(part=PART, instance=uuid.uuid4().hex[:12], version=magi.__version__, since_ms=now_ms())
         self._partitions = Partitions(
             bus,
             settings.partitions,
@@ -83,6 +108,11 @@ class Orchestrator:
         return self._requests.open
 
     @property
+    def refused(self) -> Counter[str]:
+        """Ballots that were refused here, by the code of their error."""
+        return self._effects.refused
+
+    @property
     def failed(self) -> asyncio.Future[None]:
         """Set when it can't go on: its copy of the directory is broken."""
         return self._directory.failed
@@ -91,6 +121,7 @@ class Orchestrator:
         """Begin to work. Raises BusError when NATS doesn't answer as it must."""
         await self._log.start()
         await self._directory.start()
+        await self._supervision.start()
         self._bus.on_reconnected.append(self._on_reconnected)
         await self._partitions.start()
 
@@ -100,18 +131,23 @@ class Orchestrator:
             self._bus.on_reconnected.remove(self._on_reconnected)
         await self._partitions.stop()
         await self._requests.settle(SETTLE)
+        await self._supervision.stop()
         await self._directory.stop()
 
     async def _receive(self, msg: Msg) -> None:
         item = parse(msg)
         if isinstance(item, BadItem):
             log.warning("bad_item", kind=item.kind, sender=item.sender, code=item.code, problem=item.problem)
+            self._supervision.unreadable(item)
             if item.kind == "ballot":
                 await self._effects.refuse_ballot(item.sender, item.task_id, item.code, item.problem)
             await self._effects.acknowledge(item.reply)
             return
         self._arrivals.came(item.partition, item.delivery)
         if item.delivery.sequence in self._in_hand:
+            return
+        if self._supervision.takes(item):
+            await self._effects.acknowledge(item.reply)
             return
         self._in_hand.add(item.delivery.sequence)
         self._requests.accept(item)
@@ -124,6 +160,13 @@ class Orchestrator:
             self._asking.add(asking)
             asking.add_done_callback(self._asking.discard)
 
+    def _snapshot(self, load: Counter[VoterId]) -> Snapshot:
+        """The directory as panels are chosen from it; `load` is the number of open tasks a voter."""
+        settings = self._settings
+        return self._directory.directory.snapshot(
+            load, settings.panel_size, settings.default_group, settings.default_panel
+        )
+
     def _mine(self, aggregate: AggregateId) -> bool:
         return partition_of(aggregate, self._settings.partitions) in self.owned
 
@@ -135,6 +178,9 @@ class Orchestrator:
             self._arrivals.interrupted(partition, now_ms())
 
     async def _on_directory(self, event: DirectoryEvent) -> None:
+        self._supervision.on_directory(event)
+        if isinstance(event, VoterRevoked):
+            await self._withdraw(event)
         if not isinstance(event, VoterRegistered):
             return
         try:
@@ -142,3 +188,11 @@ class Orchestrator:
         except BusError as error:
             # Whoever registers a voter makes its consumer as well; tasks wait in the stream until there is one.
             log.warning("no_task_consumer", voter=event.voter_id, error=str(error))
+
+    async def _withdraw(self, event: VoterRevoked) -> None:
+        voter = event.originator_id.partition(".")[2]
+        self._revoked |= {voter}
+        try:
+            await self._requests.withdraw(voter)
+        except BusError as error:
+            log.info("revoked_while_away", voter=voter, error=str(error))  # the deadlines come all the same

@@ -15,7 +15,7 @@ from magi.eventstore import subjects
 from magi.eventstore.bus import Bus, BusError
 from magi.eventstore.consumers import ensure_inbox_consumer, unpin
 from magi.eventstore.direct import DirectReader
-from magi.eventstore.presence import HEARTBEAT, Instance, Presence, alive
+from magi.eventstore.presence import HEARTBEAT, Instance, Presence, alive, make_bucket
 from magi.eventstore.pull import PullConsumer
 from magi.orchestrator.assignment import assign
 from magi.orchestrator.strays import Strays, deliver_again
@@ -52,7 +52,7 @@ class Partitions:
         self._bus = bus
         self._partitions = partitions
         self._reader = DirectReader(bus, subjects.PRESENCE)
-        self._presence = Presence(bus, instance)
+        self._presence = Presence(bus, instance, on_missing=make_bucket)
         self._on_message = on_message
         self._room = room
         self._on_taken = on_taken

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import structlog
 
 from magi.domain.clock import milliseconds
-from magi.domain.errors import Refused, StrategyMissing
+from magi.domain.errors import Late, Refused, StrategyMissing
 from magi.domain.ids import AggregateId, VoterId
 from magi.domain.messages import ProgressBallot, ResultBallot, Submission
 from magi.domain.panel import Snapshot
@@ -28,6 +28,7 @@ from magi.domain.voting_request import (
     Submit,
     VoterResult,
     VotingRequest,
+    Withdraw,
     decide,
     evolve,
 )
@@ -36,6 +37,7 @@ from magi.eventstore.history import EMPTY, AppendConflict, EventStore, Head, Sto
 from magi.orchestrator.arrivals import AT_MOST, Arrivals
 from magi.orchestrator.effects import Effects
 from magi.orchestrator.inbox import Item
+from magi.orchestrator.watch import Watch
 
 log = structlog.get_logger(__name__)
 
@@ -74,11 +76,13 @@ class Requests:
         now: Callable[[], int],
         mine: Callable[[AggregateId], bool],
         on_done: Callable[[Item], None],
+        revoked: Callable[[], frozenset[str]] = frozenset,
+        watch: Watch | None = None,
     ) -> None:
         """`voters` gives the directory as it is, with the load of each voter; `now` the time in milliseconds.
 
         `mine` says whether a request's partition is read here. `on_done` is called for each item when it is out of our
-        hands: handled, or left to come again.
+        hands: handled, or left to come again. `revoked` gives the voters that are revoked by now.
         """
         self._store = store
         self._effects = effects
@@ -87,6 +91,8 @@ class Requests:
         self._now = now
         self._mine = mine
         self._on_done = on_done
+        self._revoked = revoked
+        self._watch = watch or Watch()
         self._requests: dict[AggregateId, _Request] = {}
         self.load: Counter[VoterId] = Counter()
         """Open tasks a voter, of the requests that are in memory."""
@@ -105,6 +111,14 @@ class Requests:
         if request.worker is None:
             request.worker = asyncio.create_task(self._work(item.aggregate, request))
 
+    async def withdraw(self, voter: str) -> None:
+        """A voter was revoked. Requests that wait for it are looked at again: their submissions, put off until the
+        deadline, come at once. One whose submission another orchestrator had before is decided at its deadline, or with
+        the next ballot. Raises NoAck without a connection."""
+        for request in list(self._requests.values()):
+            if request.timer and voter in request.state.outstanding:
+                await self._effects.wake_at(request.timer, self._now())
+
     async def settle(self, timeout: float) -> None:
         """Wait until everything accepted is out of our hands, at most `timeout` seconds."""
         workers = [r.worker for r in self._requests.values() if r.worker]
@@ -122,6 +136,7 @@ class Requests:
 
     def _drop(self, aggregate: AggregateId, request: _Request) -> None:
         self._requests.pop(aggregate, None)
+        self._watch.dropped(aggregate)
         self._count(request.state, -1)
 
     def _count(self, state: VotingRequest, sign: int) -> None:
@@ -151,6 +166,7 @@ class Requests:
         """What is stored is not known now. Nothing was acknowledged: the item comes again, to us or to another."""
         log.warning("item_left", request=item.aggregate, sequence=item.delivery.sequence, error=str(error))
         self._arrivals.left(item.aggregate, self._now())
+        self._watch.dropped(item.aggregate)
         self._count(request.state, -1)
         request.state, request.head, request.known = INITIAL, EMPTY, False
 
@@ -195,12 +211,14 @@ class Requests:
                 await self._effects.wake_at(item.reply, self._now() + wait)
                 return
             await self._decide(request, item, lambda: Expire(self._now()))
+            await self._decide(request, item, lambda: Withdraw(self._revoked(), self._now()))
         if request.state.verdict:
             await self._effects.acknowledge(item.reply)
             return
         deadline = request.state.deadline
         if not request.timer:
-            await self._effects.dispatch(item.aggregate, received, request.state.outstanding, deadline)
+            got = await self._effects.dispatch(item.aggregate, received, request.state.outstanding, deadline)
+            self._watch.dispatched(item.aggregate, submission, received, got)
             log.debug("request_dispatched", request=item.aggregate, panel=list(received.voters))
         request.timer = item.reply
         await self._effects.wake_at(item.reply, deadline)
@@ -223,12 +241,14 @@ class Requests:
         voter = item.sender
         command: Command
         if isinstance(ballot, ProgressBallot):
-            command = ReportProgress(voter, ballot, self._now())
+            command = ReportProgress(voter, ballot, self._now(), self._revoked())
         else:
-            command = CastVote(voter, ballot, self._now(), item.delivery.stored_ms)
+            command = CastVote(voter, ballot, self._now(), item.delivery.stored_ms, self._revoked())
         try:
             await self._decide(request, item, lambda: command)
         except Refused as error:
+            if isinstance(error, Late):
+                self._watch.too_late(request.state, voter, item.delivery.stored_ms)
             log.info("ballot_refused", request=item.aggregate, voter=voter, code=error.code)
             await self._effects.refuse_ballot(voter, ballot.task_id, error.code, error.message)
         if request.state.verdict and request.timer:
@@ -262,6 +282,7 @@ class Requests:
             )
             request.head, request.known = recorded.head, True
             self._evolve(request, recorded.event)
+            self._watch.happened(item.aggregate, request.state, recorded.event)
 
     def _evolve(self, request: _Request, event: RequestEvent) -> None:
         self._count(request.state, -1)

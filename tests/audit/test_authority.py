@@ -1,14 +1,15 @@
 """Who was allowed to judge, and when."""
 
+import msgspec
 import pytest
 
-from magi.audit.authority import SLACK, Registry, check_received, check_vote
+from magi.audit.authority import SLACK, Registry, check_out, check_received, check_vote
 from magi.domain.clock import rfc3339
 from magi.domain.directory import DirectoryEvent
 from magi.domain.initiator import InitiatorRevoked, TokenIssued
 from magi.domain.voter import VoterReinstated, VoterRevoked, VoterSuspended
-from magi.domain.voting_request import Received, VoterResult
-from tests.audit.histories import INITIATOR, START, Book, registered, registry, verify
+from magi.domain.voting_request import Received, VoterResult, Withdraw
+from tests.audit.histories import INITIATOR, START, Book, kinds, registered, registry, rewritten, verify
 
 
 def suspended(voter: str, at: int) -> DirectoryEvent:
@@ -103,3 +104,40 @@ def test_a_request_that_is_judged_while_its_voter_is_suspended_is_not_broken() -
     findings = verify(book.messages, who=registry(suspended("b", START + 10_000)))
     assert findings.count("broken") == 0
     assert findings.count("note") == 1
+
+
+def without_c(decide: str = "all") -> Book:
+    """Decided after the votes of a and b, since c was revoked."""
+    book = Book()
+    aggregate = book.receive("one", decide=decide)
+    book.vote(aggregate, "a", "pass")
+    book.vote(aggregate, "b", "fail", START + 11)
+    book.do(aggregate, Withdraw(frozenset("c"), START + 20_000), cause=1)
+    assert book.verdict(aggregate).out == ("c",)
+    return book
+
+
+@pytest.mark.parametrize("decide", ["all", "early"])
+def test_a_verdict_that_did_not_wait_for_a_revoked_voter_follows(decide: str) -> None:
+    assert kinds(verify(without_c(decide).messages, who=registry(revoked("c", START + 19_000)))) == []
+
+
+@pytest.mark.parametrize("change", [(), (suspended("c", START + 19_000),), (revoked("c", START + 60_000),)])
+def test_one_that_did_not_wait_for_a_voter_that_was_not_revoked_is_a_fault(change: tuple[DirectoryEvent, ...]) -> None:
+    findings = verify(without_c().messages, who=registry(*change))
+    assert kinds(findings) == ["unauthorized"]
+    assert "its vote was not waited for" in findings.first[0].message
+
+
+def test_who_was_passed_over_cannot_be_left_out_or_added() -> None:
+    messages = without_c().messages
+    for old, new in ((b',"out":["c"]', b""), (b'"out":["c"]', b'"out":["c","a"]')):
+        assert old in messages[-1].data
+        last = msgspec.structs.replace(messages[-1], data=messages[-1].data.replace(old, new))
+        everybody = registry(revoked("c", START + 19_000), revoked("a", START + 19_000))
+        assert kinds(verify(rewritten([*messages[:-1], last]), who=everybody)) == ["verdict"]
+
+
+def test_a_verdict_that_waited_for_all_passes_over_nobody() -> None:
+    book = Book()
+    assert check_out(registry(), book.verdict(book.request("one", a="pass"))) == []

@@ -11,8 +11,8 @@ from magi.audit.findings import Findings
 from magi.audit.replay import Replay
 from magi.audit.verify import LogVerifier
 from magi.domain.initiator import InitiatorRegistered
-from magi.domain.voter import VoterRegistered
-from magi.domain.voting_request import Received
+from magi.domain.voter import VoterRegistered, VoterRevoked
+from magi.domain.voting_request import Adjudicated, Received
 from magi.eventstore.direct import StoredMessage
 from tests.audit.histories import LATER, directory_messages, renumbered, verify_one
 
@@ -31,14 +31,16 @@ def requests(version: Path) -> list[list[StoredMessage]]:
 
 
 def everybody(histories: list[list[StoredMessage]]) -> list[StoredMessage]:
-    """A directory in which all panels and initiators were registered in time."""
+    """A directory in which all panels and initiators were registered in time, and revoked who wasn't waited for."""
     first = [event for history in histories if isinstance(event := request_event(history[0].data), Received)]
     at = "2020-01-01T00:00:00.000Z"
     voters = sorted({voter for event in first for voter in event.voters})
     initiators = sorted({event.initiator_id for event in first})
+    last = [event for history in histories if isinstance(event := request_event(history[-1].data), Adjudicated)]
     return directory_messages(
         *(VoterRegistered(originator_id=f"voter.{v}", at=at, voter_id=v, kind="nats", by="t") for v in voters),
         *(InitiatorRegistered(originator_id=f"initiator.{i}", at=at, initiator_id=i, by="t") for i in initiators),
+        *(VoterRevoked(originator_id=f"voter.{v}", at=event.at, by="t") for event in last for v in event.out),
     )
 
 

@@ -14,6 +14,7 @@ from magi.eventstore.direct import StoredMessage
 from magi.eventstore.history import StoreUnavailable
 from magi.eventstore.patience import patiently
 from tests.audit.stored import Written
+from tests.eventstore.damage import MESSAGES, with_a_broken_block
 from tests.eventstore.logs import delete_message, make_stream, new_name
 from tests.servers import NatsServer
 
@@ -144,6 +145,22 @@ async def test_a_server_that_is_killed_and_started_again_is_waited_for(fresh_nat
             fresh_nats.start()
         seen += [m.sequence for m in batch]
     assert seen == list(range(1, COUNT + 1))
+    await bus.close()
+
+
+async def test_a_block_that_can_not_be_read_any_more_is_gone_past(
+    fresh_nats: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server says nothing of it to a consumer, ever."""
+    monkeypatch.setattr(module, "SILENCE", 0.3)
+    name = await with_a_broken_block(fresh_nats, "source.")
+    bus = await Bus.connect(fresh_nats.url, name="test")
+    source = LogSource(bus, name, "source.")
+    await source.start()
+    async with asyncio.timeout(20):
+        found = await sequences(source)
+    assert found == list(range(found[0], MESSAGES + 1))
+    assert 1 < found[0] < MESSAGES
     await bus.close()
 
 

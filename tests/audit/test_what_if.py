@@ -10,8 +10,8 @@ from magi.audit.what_if import Alternative, CannotApply, votes_needed, what_if
 from magi.domain.errors import UnknownStrategy
 from magi.domain.messages import Vote
 from magi.domain.strategies import Rule, choose
-from magi.domain.voting_request import VotingRequest
-from tests.audit.histories import PANEL, Book
+from magi.domain.voting_request import VotingRequest, Withdraw
+from tests.audit.histories import PANEL, START, Book
 
 
 def decided(decide: str = "all", strategy: str = "minority_rule", **votes: Vote) -> VotingRequest:
@@ -94,3 +94,15 @@ def test_the_votes_that_were_needed_decide_and_one_less_does_not(name: str, orde
     first = dict(list(cast.items())[:needed])
     assert rule.decide(PANEL, first).final_vote == final
     assert votes_needed(rule, PANEL, dict(list(cast.items())[: needed - 1])) is None
+
+
+def test_a_verdict_that_was_early_only_for_the_revoked_is_undetermined_by_nothing() -> None:
+    """Nobody's vote was cut short, so that other rules have their say."""
+    book = Book()
+    aggregate = book.receive("one")
+    book.vote(aggregate, "a", "pass")
+    book.vote(aggregate, "b", "fail")
+    book.do(aggregate, Withdraw(frozenset("c"), START + 20), cause=1)
+    request = book.state(aggregate)
+    for strategy, final_vote in (("minority_rule", "fail"), ({"name": "threshold", "k": 1}, "pass")):
+        assert under(strategy, request).final_vote == final_vote

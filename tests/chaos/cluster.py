@@ -111,6 +111,8 @@ async def running(path: Path) -> AsyncIterator[Cluster]:
             "MAGI_NATS_SEED_FILE": str(nats.seed_file),
             "MAGI_NATS_MONITOR_URL": nats.monitor_url,
             "MAGI_NATS_SYNC_INTERVAL": "always",
+            # A voter that was killed misses deadlines; who asks for it by its name is to be served all the same.
+            "MAGI_HEALTH_ENABLED": "false",
             "MAGI_GATEWAY_PORT": "0",
             "PYTHONPATH": str(Path(__file__).parents[2]),
         }

@@ -1,12 +1,14 @@
 from random import Random
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from magi.domain.errors import InvalidMessage, NoVoters, Refused, UnknownVoter, VoterUnavailable
 from magi.domain.ids import VoterId
-from magi.domain.panel import Candidate, Snapshot, VoterStatus, choose_panel
+from magi.domain.panel import Candidate, Snapshot, VoterStatus, choose_panel, weights
+from magi.domain.slots import NamedVoter, parse_slots
 
 
 def snapshot(voters: dict[str, Candidate], panel_size: int = 5, group: str = "default") -> Snapshot:
@@ -113,3 +115,115 @@ def test_the_choice_is_the_best_there_is_whatever_the_order_of_the_directory(
     shuffled = list(voters.items())
     random.shuffle(shuffled)
     assert choose_panel([], Snapshot(dict(shuffled), size)) == panel
+
+
+def test_weights_are_those_of_the_panel() -> None:
+    voters = snapshot({"a": Candidate("active", weight=2.5), "b": IDLE, "c": Candidate("active", weight=9)})
+    assert weights(choose_panel(["b", "a"], voters), voters) == {"b": 1.0, "a": 2.5}
+
+
+# --- Of a template ----------------------------------------------------------------------------------------------------
+
+VOTERS = {
+    "melchior": IDLE,
+    "balthasar": IDLE,
+    "casper": IDLE,
+    "gpt": Candidate("active", "llm", load=2),
+    "claude": Candidate("active", "llm", load=1),
+    "loner": Candidate("suspended", "alone"),
+}
+
+
+def of_template(members: str, default: str = "", **out: VoterStatus) -> Snapshot:
+    """VOTERS, those in `out` with another status, and one template `code`."""
+    voters = {name: msgspec.structs.replace(c, status=out.get(name, c.status)) for name, c in VOTERS.items()}
+    templates = {"code": tuple(part.strip() for part in members.split(","))}
+    return Snapshot({VoterId(n): c for n, c in voters.items()}, templates=templates, default=default)
+
+
+def test_a_template_gives_its_voters_and_the_least_loaded_of_a_group_in_its_order() -> None:
+    assert choose_panel([], of_template("melchior, 1 of llm, balthasar"), "code") == (
+        "melchior",
+        "claude",
+        "balthasar",
+    )
+
+
+def test_a_group_gives_nobody_who_has_a_seat_of_his_own() -> None:
+    assert choose_panel([], of_template("1 of llm, claude"), "code") == ("gpt", "claude")
+
+
+def test_for_a_voter_that_is_out_another_of_its_group_stands_in_in_its_place() -> None:
+    assert choose_panel([], of_template("melchior, gpt", gpt="suspended"), "code") == ("melchior", "claude")
+    out = of_template("balthasar, gpt, casper", balthasar="revoked")
+    assert choose_panel([], out, "code") == ("melchior", "gpt", "casper")
+
+
+def test_a_seat_for_which_there_is_nobody_stays_empty_while_more_than_half_are_taken() -> None:
+    assert choose_panel([], of_template("melchior, loner, casper"), "code") == ("melchior", "casper")
+    assert choose_panel([], of_template("melchior, nobody, casper"), "code") == ("melchior", "casper")
+    assert choose_panel([], of_template("3 of llm"), "code") == ("claude", "gpt")
+
+
+@pytest.mark.parametrize(
+    ("members", "complaint"),
+    [
+        ("melchior, loner", "1 of 2 voters are there, and 2 are needed: loner is suspended"),
+        ("melchior, nobody", "nobody is not registered"),
+        ("4 of llm", "2 of 4 voters are there, and 3 are needed: 4 of llm has 2"),
+    ],
+)
+def test_with_half_of_the_voters_or_fewer_there_is_no_panel_and_it_is_said_whom_it_lacks(
+    members: str, complaint: str
+) -> None:
+    with pytest.raises(NoVoters, match=complaint):
+        choose_panel([], of_template(members), "code")
+
+
+def test_the_default_template_is_for_requests_that_ask_for_nothing() -> None:
+    voters = of_template("gpt, claude", default="code")
+    assert choose_panel([], voters) == ("gpt", "claude")
+    assert choose_panel(["casper"], voters) == ("casper",)
+
+
+def test_a_default_template_that_is_not_there_is_not_replaced_by_whoever_there_is() -> None:
+    with pytest.raises(NoVoters, match="the default panel 'gone' is not defined"):
+        choose_panel([], of_template("gpt", default="gone"))
+
+
+def test_an_unknown_template_and_two_ways_of_asking_at_once_are_refused() -> None:
+    with pytest.raises(InvalidMessage, match="panel: no panel is named 'prose'; there are code"):
+        choose_panel([], of_template("gpt"), "prose")
+    with pytest.raises(InvalidMessage, match="panel: expected either panel or voter_list"):
+        choose_panel(["gpt"], of_template("gpt"), "code")
+
+
+NAMES = st.sampled_from("abcdefgh")
+MEMBERS = st.lists(
+    NAMES | st.tuples(st.integers(1, 4), st.sampled_from(["default", "others"])).map(lambda of: f"{of[0]} of {of[1]}"),
+    min_size=1,
+    max_size=5,
+    unique_by=lambda member: member.split()[-1],
+).map(tuple)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.dictionaries(NAMES, CANDIDATES), MEMBERS, st.randoms(use_true_random=False))
+def test_a_templates_panel_has_active_voters_only_none_twice_and_is_the_same_whatever_the_order_of_the_directory(
+    voters: dict[VoterId, Candidate], members: tuple[str, ...], random: Random
+) -> None:
+    seats = sum(slot.seats for slot in parse_slots(members))
+    able = {name for name, candidate in voters.items() if candidate.status == "active"}
+    try:
+        panel = choose_panel([], Snapshot(voters, templates={"t": members}), "t")
+    except NoVoters:
+        # Whoever is named and active has a seat, so too few of those are there.
+        assert len(able & set(members)) <= seats // 2
+        return
+    assert set(panel) <= able
+    assert len(panel) == len(set(panel))
+    assert seats // 2 < len(panel) <= seats
+    assert able & {slot.voter for slot in parse_slots(members) if isinstance(slot, NamedVoter)} <= set(panel)
+    shuffled = list(voters.items())
+    random.shuffle(shuffled)
+    assert choose_panel([], Snapshot(dict(shuffled), templates={"t": members}), "t") == panel

@@ -155,6 +155,28 @@ def test_decides_by_its_definition(wanted: Wanted, votes: str, expected: str) ->
     assert outcome(wanted, votes) == Outcome(verdict, reason)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("wanted", "fixed"),
+    [
+        ("weighted", {"a": 2.0, "b": 0.5, "c": 1.0}),
+        ({"name": "weighted", "weights": {}}, {"a": 2.0, "b": 0.5, "c": 1.0}),
+        ({"name": "weighted", "weights": {"b": 7}}, {"a": 1.0, "b": 7.0, "c": 1.0}),
+    ],
+)
+def test_registered_weights_are_for_requests_that_name_none(wanted: Wanted, fixed: dict[str, float]) -> None:
+    registered_weights = {"a": 2.0, "b": 0.5, "c": 1.0}
+    assert choose(wanted, panel_of(3), registered_weights).parameters["weights"] == fixed
+
+
+def test_registered_weights_are_nothing_to_a_strategy_that_weighs_no_votes() -> None:
+    assert choose("minority_rule", panel_of(3), {"a": 5.0}) == choose("minority_rule", panel_of(3))
+
+
+def test_a_panel_whose_registered_weights_are_all_zero_can_not_be_asked_for_a_weighted_verdict() -> None:
+    with pytest.raises(UnknownStrategy, match="expected at least one above 0"):
+        choose("weighted", panel_of(2), {"a": 0.0, "b": 0.0})
+
+
 def test_the_strategies_of_the_protocol_are_registered() -> None:
     names = {"minority_rule", "majority", "absolute_majority", "threshold", "unanimous", "veto", "weighted"}
     assert names <= set(registered())

@@ -21,7 +21,16 @@ from magi.domain.errors import (
 from magi.domain.ids import VoterId
 from magi.domain.panel import Candidate, Snapshot
 from magi.domain.strategies import Rule
-from magi.domain.voting_request import INITIAL, MAX_PROGRESS, RequestEvent, content_digest, decide, fold
+from magi.domain.voting_request import (
+    INITIAL,
+    MAX_PROGRESS,
+    Adjudicated,
+    RequestEvent,
+    Withdraw,
+    content_digest,
+    decide,
+    fold,
+)
 from tests.domain.requests import (
     DEADLINE,
     REQUEST,
@@ -246,6 +255,65 @@ def test_votes_that_were_all_in_when_the_orchestrator_died_decide_by_votes_at_th
     given(received(), result("a", "pass"), result("b", "pass")).when(expires()).then(
         verdict("pass majority", "a:pass b:pass", now=DEADLINE)
     )
+
+
+# --- Revoked voters ---------------------------------------------------------------------------------------------------
+
+
+def out(*voters: str, now: int = START + 5) -> Withdraw:
+    return Withdraw(frozenset(voters), now)
+
+
+def gone(event: Adjudicated, *voters: str) -> Adjudicated:
+    return msgspec.structs.replace(event, out=voters)
+
+
+def test_a_request_that_waits_only_for_revoked_voters_is_decided() -> None:
+    given(received("abc"), result("a", "pass"), result("b", "pass")).when(out("c", "z", now=START + 1)).then(
+        gone(verdict("pass majority", "a:pass b:pass c:missing", by="early"), "c")
+    )
+    given(received()).when(out("a", "b", now=START + 1)).then(
+        gone(verdict("fail quorum", "a:missing b:missing", by="early"), "a", "b")
+    )
+
+
+def test_one_that_waits_for_others_too_goes_on() -> None:
+    given(received("abc"), result("a", "pass")).when(out("c")).then_nothing()
+    given(received("abc"), result("a", "pass")).when(out("a")).then_nothing()
+    given(received("abc")).when(out()).then_nothing()
+    given().when(out("a")).then_nothing()
+    given(*DECIDED).when(out("c")).then_nothing()
+
+
+def test_the_last_vote_that_can_come_brings_the_verdict() -> None:
+    ballot = casts("b", "pass")._replace(out=frozenset("c"))
+    given(received("abc"), result("a", "pass")).when(ballot).then(
+        result("b", "pass"), gone(verdict("pass majority", "a:pass b:pass c:missing", by="early"), "c")
+    )
+
+
+def test_an_early_verdict_counts_the_revoked_as_missing() -> None:
+    history = (received("abcde", decide="early"), result("a", "fail"), result("b", "fail"))
+    given(*history).when(out(now=START + 1)).then_nothing()
+    given(*history).when(out("c", now=START + 1)).then(
+        gone(verdict("fail quorum", "a:fail b:fail c:missing d:missing e:missing", by="early"), "c")
+    )
+    all_ = (received("abcde"), *history[1:])
+    given(*all_).when(out("c")).then_nothing()
+
+
+def test_what_a_revoked_voter_sends_is_refused_and_its_vote_that_was_counted_stays() -> None:
+    revoked = frozenset("c")
+    for ballot in (casts("c", "pass")._replace(out=revoked), reports("c")._replace(out=revoked)):
+        given(received("abc")).when(ballot).then_refused(VoterUnavailable, "'c' is revoked")
+    given(received("abc"), result("c", "pass")).when(casts("c", "pass")._replace(out=revoked)).then_nothing()
+    given(received("abc"), result("c", "pass"), result("a", "pass")).when(
+        casts("b", "pass")._replace(out=revoked)
+    ).then(result("b", "pass"), verdict("pass majority", "a:pass b:pass c:pass"))
+
+
+def test_a_deadline_does_not_tell_who_was_revoked() -> None:
+    assert "out" not in msgspec.to_builtins(verdict("fail quorum", "a:pass b:missing c:missing", by="deadline"))
 
 
 # --- Progress ---------------------------------------------------------------------------------------------------------

@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from magi.domain.clock import milliseconds
-from magi.domain.errors import AlreadyVoted, Late, NotOnPanel, Refused, RequestConflict, UnknownTask
+from magi.domain.errors import (
+    AlreadyVoted,
+    Late,
+    NotOnPanel,
+    Refused,
+    RequestConflict,
+    UnknownTask,
+    VoterUnavailable,
+)
 from magi.domain.messages import Vote
 from magi.domain.voting_request import (
     INITIAL,
@@ -19,8 +27,10 @@ from magi.domain.voting_request import (
     CastVote,
     Command,
     Received,
+    ReportProgress,
     RequestEvent,
     VoterResult,
+    Withdraw,
     decide,
     evolve,
     fold,
@@ -62,11 +72,14 @@ class Requests(RuleBasedStateMachine):
         self.log = []
         self.state = INITIAL
         self.unacknowledged: list[Command] = []
+        self.revoked: frozenset[str] = frozenset()
         if submitted:
             self.handle(submit(**self.submission))
 
     def handle(self, command: Command, crash: int | None = None) -> None:
         """Decide, append, acknowledge; or die on the way. Whatever came twice must not lead to events twice."""
+        if isinstance(command, CastVote | ReportProgress):
+            command = command._replace(out=self.revoked)  # as the directory is when it is handled
         refusal = self.expected_refusal(command)
         events = self.outcome(command)
         if refusal:
@@ -92,12 +105,17 @@ class Requests(RuleBasedStateMachine):
     def expected_refusal(self, command: Command) -> type[Refused] | None:
         """What the protocol says to this command, from the log alone."""
         if not self.log or not isinstance(command, CastVote):
+            if isinstance(command, ReportProgress):
+                voted = {event.voter_id: event.vote for event in self.log if isinstance(event, VoterResult)}
+                return VoterUnavailable if command.voter in self.revoked - set(voted) else None
             return UnknownTask if isinstance(command, CastVote) else None
         voted = {event.voter_id: event.vote for event in self.log if isinstance(event, VoterResult)}
         if command.voter not in self.submission["voter_list"]:
             return NotOnPanel
         if command.voter in voted:
             return None if voted[command.voter] == command.ballot.vote else AlreadyVoted
+        if command.voter in self.revoked:
+            return VoterUnavailable
         decided = isinstance(self.log[-1], Adjudicated)
         return Late if decided or command.arrived >= DEADLINE else None
 
@@ -129,6 +147,11 @@ class Requests(RuleBasedStateMachine):
     @rule(now=st.sampled_from([START, DEADLINE - 1, DEADLINE - 1, DEADLINE]), crash=CRASHES)
     def timer_fires(self, now: int, crash: int | None) -> None:
         self.handle(expires(now), crash)
+
+    @rule(voter=st.sampled_from("abcd"), crash=CRASHES)
+    def voter_is_revoked(self, voter: str, crash: int | None) -> None:
+        self.revoked |= {voter}
+        self.handle(Withdraw(self.revoked, START + 5), crash)
 
     @precondition(lambda self: self.unacknowledged)
     @rule(crash=CRASHES, data=st.data())
@@ -185,8 +208,10 @@ class Requests(RuleBasedStateMachine):
             case "votes":
                 assert "missing" not in said
             case "early":
-                assert "missing" in said
-                assert received.decide == "early"
+                missing = {voter for voter, what in verdict.details.items() if what == "missing"}
+                assert missing
+                assert received.decide == "early" or missing == set(verdict.out)
+                assert set(verdict.out) <= missing & self.revoked
             case "deadline":
                 assert "missing" in said
                 assert milliseconds(verdict.at) >= DEADLINE

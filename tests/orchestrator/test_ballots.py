@@ -3,13 +3,18 @@
 from collections.abc import Callable
 
 import pytest
+from structlog.testing import capture_logs
 
+from magi.domain import voter_commands as voters
 from magi.domain.ids import VoterId, task_id
 from magi.domain.messages import ResultBallot, encode
 from magi.domain.voting_request import VoterProgress, VoterResult
 from magi.eventstore import subjects
+from magi.eventstore.directory import change_voter
+from magi.eventstore.presence import now_ms
 from magi.orchestrator.orchestrator import Orchestrator
 from tests.orchestrator.world import Asked, World
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -152,3 +157,33 @@ async def test_every_message_of_the_inbox_may_come_twice(world: World, orchestra
     assert world.refusals == []
     assert len(await world.tasks("a")) == 20
     assert orchestrator.open == 0
+
+
+async def test_what_is_refused_is_counted_and_logged_and_the_verdict_stands(
+    world: World, asked: Asked, orchestrator: Orchestrator
+) -> None:
+    revoked = await world.submit(voter_list=("b", "d"))
+    await world.until_tasks(1, "d")
+    with capture_logs() as logs:
+        await world.ballot(asked.aggregate, "d", result(asked, "d"))  # on another panel
+        await world.ballot(asked.aggregate, "b", result(asked, "c"))  # for the task of another
+        await world.ballot(asked.aggregate, "a", result(asked, "a"))  # a second vote
+        await world.until_refused(3)
+        await world.votes(asked.aggregate, b="pass", c="fail")
+        await world.until_decided(asked.aggregate)
+        await world.ballot(asked.aggregate, "c", result(asked, "c", "pass"))  # another one, after the verdict
+        await change_voter(world.directory, voters.Revoke("d", "", "test", now_ms()))
+
+        async def known() -> bool:
+            return orchestrator._directory.directory.voters[VoterId("d")].status == "revoked"
+
+        await until(known, "the orchestrator knows that d is revoked")
+        await world.ballot(revoked.aggregate, "d", result(revoked, "d", "fail"))
+        await world.until_refused(5)
+    await world.vote(revoked.aggregate, "b", "pass")
+    await world.until_decided(revoked.aggregate)
+    assert orchestrator.refused == {"not_on_panel": 1, "unknown_task": 1, "already_voted": 2, "voter_unavailable": 1}
+    lines = [line for line in logs if line["event"] in ("ballot_refused", "bad_item")]
+    assert [line["code"] for line in lines] == world.codes()
+    assert (await world.check(asked.aggregate)).details == {"a": "pass", "b": "pass", "c": "fail"}
+    assert (await world.check(revoked.aggregate)).details == {"b": "pass", "d": "missing"}

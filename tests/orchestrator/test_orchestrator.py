@@ -9,6 +9,7 @@ import pytest
 
 from magi.domain import voter_commands as voters
 from magi.domain.clock import milliseconds
+from magi.domain.ids import VoterId
 from magi.domain.messages import encode
 from magi.domain.voting_request import Adjudicated, Received, VoterProgress, VoterResult, content_digest
 from magi.eventstore import subjects
@@ -86,6 +87,11 @@ async def test_changes_of_the_directory_are_seen(world: World, orchestrator: Orc
     await world.vote(asked.aggregate, "late-comer", "pass")
     await world.until_decided(asked.aggregate)
     await change_voter(world.directory, voters.Suspend("late-comer", "", "test", now_ms()))
+
+    async def seen() -> bool:
+        return orchestrator._directory.directory.voters[VoterId("late-comer")].status == "suspended"
+
+    await until(seen, "the orchestrator knows")
     again = await world.submit(voter_list=("late-comer",))
     await world.until_refused()
     assert world.refusals[0].code == "voter_unavailable"

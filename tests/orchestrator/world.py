@@ -142,9 +142,10 @@ class World:
         self._stack.push_async_callback(bus.close)
         return bus
 
-    async def orchestrator(self) -> Orchestrator:
+    async def orchestrator(self, **settings: Any) -> Orchestrator:
         """A started orchestrator on a connection of its own; stopped at the end of the test."""
-        orchestrator = Orchestrator(await self.connect("orchestrator"), OrchestratorSettings(self.partitions))
+        bus = await self.connect("orchestrator")
+        orchestrator = Orchestrator(bus, OrchestratorSettings(self.partitions, **settings))
         await orchestrator.start()
         self._stack.push_async_callback(orchestrator.stop)
         return orchestrator

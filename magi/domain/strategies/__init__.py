@@ -1,6 +1,6 @@
 """The registered strategies: choose one by what a request says, and decide with it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
@@ -74,10 +74,11 @@ def _named(name: str) -> Strategy:
         raise UnknownStrategy(f"strategy: no strategy is named {name[:80]!r}; there are {known}") from None
 
 
-def choose(wanted: str | Mapping[str, Any], panel: tuple[str, ...]) -> Rule:
+def choose(wanted: str | Mapping[str, Any], panel: tuple[str, ...], weights: Mapping[str, float] | None = None) -> Rule:
     """The rule that a request asks for, fitted to its panel.
 
-    `wanted` is a name, or an object such as ``{"name": "threshold", "k": 2}``. Raises UnknownStrategy, naming the
+    `wanted` is a name, or an object such as ``{"name": "threshold", "k": 2}``. `weights` are the registered ones of the
+    panel's voters, for a strategy that weighs votes and a request that names none. Raises UnknownStrategy, naming the
     parameter, when there is no such strategy or its parameters don't fit.
     """
     given = {"name": wanted} if isinstance(wanted, str) else dict(wanted)
@@ -86,21 +87,26 @@ def choose(wanted: str | Mapping[str, Any], panel: tuple[str, ...]) -> Rule:
         raise UnknownStrategy("strategy.name: expected the name of a strategy")
     strategy = _named(name)
     try:
-        parameters = strategy.fit(msgspec.convert(given, strategy.parameters), panel)
+        asked = strategy.weigh(msgspec.convert(given, strategy.parameters), weights or {})
+        parameters = strategy.fit(asked, panel)
     except ValueError as error:  # msgspec's ValidationError is one; it may quote a field name as long as the message
         raise UnknownStrategy(f"strategy {strategy.name}: {str(error)[:200]}") from None
     # Through JSON, so that the rule in memory equals the one that is read back from the log (a tuple becomes a list).
     return Rule(strategy.name, msgspec.json.decode(msgspec.json.encode(parameters)))
 
 
-def decided_early(rule: Rule, panel: tuple[str, ...], cast: Mapping[str, Vote]) -> Outcome | None:
+def decided_early(
+    rule: Rule, panel: tuple[str, ...], cast: Mapping[str, Vote], out: Collection[str] = ()
+) -> Outcome | None:
     """The outcome, when no way of filling in the outstanding votes (pass, fail, abstain, missing) changes the verdict.
+
+    Those of the voters in `out` can't come any more: they are missing.
 
     Three ways stand for all: every outstanding vote a pass is the best that can come, every one a fail the worst for a
     count, every one missing the worst for a quorum. That they are enough follows from the laws that every strategy
     keeps (docs/decisions/0003-monotonicity-and-quorums.md). The reason is that of the votes that are in.
     """
-    open_voters = [voter for voter in panel if voter not in cast]
+    open_voters = [voter for voter in panel if voter not in cast and voter not in out]
     now = rule.decide(panel, cast)
     fills: tuple[Vote, ...] = ("pass", "fail")
     for fill in fills:

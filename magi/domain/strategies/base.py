@@ -59,6 +59,10 @@ def unchanged(parameters: Any, panel: tuple[str, ...]) -> Any:
     return parameters
 
 
+def unweighted(parameters: Any, weights: Mapping[str, float]) -> Any:
+    return parameters
+
+
 class Strategy(Struct, frozen=True):
     """A rule for adjudication, registered by name (PROTOCOL §4).
 
@@ -74,3 +78,5 @@ class Strategy(Struct, frozen=True):
     fit: Callable[[Any, tuple[str, ...]], Any] = unchanged
     """Fills in what depends on the panel (a default quorum). Raises ValueError, naming what doesn't fit."""
     aliases: tuple[str, ...] = ()
+    weigh: Callable[[Any, Mapping[str, float]], Any] = unweighted
+    """Fills in, before `fit`, the registered weights of the panel's voters where the request names none."""

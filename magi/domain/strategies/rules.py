@@ -1,5 +1,6 @@
 """The strategies of PROTOCOL §4, one pure function each. P, F and N as there; `cast` = P + F."""
 
+from collections.abc import Mapping
 from fractions import Fraction
 from math import ceil
 from typing import Annotated
@@ -121,8 +122,12 @@ def veto(parameters: Veto, votes: Votes) -> Outcome:
 
 class Weighted(Quorum, frozen=True):
     weights: dict[str, Annotated[float, Meta(ge=0, le=1e9)]] = {}
-    """A weight a voter; a voter that isn't named weighs 1."""
+    """A weight a voter; a voter that isn't named weighs 1. None named: the registered weights."""
     threshold: Annotated[float, Meta(ge=0, lt=1)] = 0.5
+
+
+def _weigh(parameters: Weighted, weights: Mapping[str, float]) -> Weighted:
+    return parameters if parameters.weights else msgspec.structs.replace(parameters, weights=dict(weights))
 
 
 def _fit_weighted(parameters: Weighted, panel: tuple[str, ...]) -> Weighted:
@@ -154,5 +159,5 @@ BUILT_IN = (
     Strategy("threshold", threshold, Threshold, _fit_threshold),
     Strategy("unanimous", unanimous),
     Strategy("veto", veto, Veto, _fit_veto),
-    Strategy("weighted", weighted, Weighted, _fit_weighted),
+    Strategy("weighted", weighted, Weighted, _fit_weighted, weigh=_weigh),
 )

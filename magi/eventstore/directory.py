@@ -1,17 +1,18 @@
-"""The directory's stream: change voters and initiators by commands, and keep a live copy of all of them."""
+"""The directory's stream: change what is in it by commands, and keep a live copy of it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
 
 import structlog
 
 from magi.domain import initiator as initiators
+from magi.domain import template as templates
 from magi.domain import voter as voters
 from magi.domain import voter_commands
 from magi.domain.directory import Directory, DirectoryEvent
-from magi.domain.ids import AggregateId, InitiatorId, VoterId, initiator_aggregate, voter_aggregate
+from magi.domain.ids import AggregateId, InitiatorId, VoterId, initiator_aggregate, panel_aggregate, voter_aggregate
 from magi.domain.initiator import InitiatorCommand, InitiatorEvent
+from magi.domain.template import TemplateCommand, TemplateEvent
 from magi.domain.voter import VoterEvent
 from magi.domain.voter_commands import VoterCommand
 from magi.eventstore import subjects
@@ -24,9 +25,6 @@ log = structlog.get_logger(__name__)
 
 DirectoryLog = JetStreamLog[DirectoryEvent]
 ATTEMPTS = 5
-S = TypeVar("S")
-E = TypeVar("E", VoterEvent, InitiatorEvent)
-C = TypeVar("C")
 
 
 def directory_log(bus: Bus) -> DirectoryLog:
@@ -57,6 +55,19 @@ async def change_initiator(store: DirectoryLog, command: InitiatorCommand) -> li
         return initiators.decide(state, command)
 
     return await _change(store, initiator_aggregate(InitiatorId(command.initiator_id)), decide)
+
+
+async def change_template(store: DirectoryLog, command: TemplateCommand) -> list[Recorded[DirectoryEvent]]:
+    """Carry out a command on a panel template; return the events that it led to. Raises what `decide` does."""
+
+    def decide(history: Sequence[DirectoryEvent]) -> Sequence[DirectoryEvent]:
+        state = templates.INITIAL
+        for event in history:
+            assert isinstance(event, TemplateEvent)
+            state = templates.evolve(state, event)
+        return templates.decide(state, command)
+
+    return await _change(store, panel_aggregate(command.panel_id), decide)
 
 
 async def _change(

@@ -23,8 +23,9 @@ from magi.domain.messages import Opinion, ProgressBallot, ResultBallot, Task, de
 from magi.eventstore import subjects
 from magi.eventstore.bus import Bus, BusError, Rejected
 from magi.eventstore.consumers import TASK_ACK_WAIT
-from magi.eventstore.presence import HEARTBEAT, Instance, Presence, now_ms
+from magi.eventstore.presence import HEARTBEAT, Instance, Presence, host_name, now_ms
 from magi.eventstore.pull import PullConsumer, delivery
+from magi.eventstore.recent import Recent
 from magi.eventstore.streams import StreamsError
 
 log = structlog.get_logger(__name__)
@@ -74,8 +75,10 @@ class VoterAgent:
             version=magi.__version__,
             since_ms=now_ms(),
             capacity=capacity,
+            host=host_name(),
         )
-        self._presence = Presence(bus, instance)
+        self._recent = Recent()
+        self._presence = Presence(bus, instance, self._as_it_is)
 
     async def start(self) -> None:
         """Begin to take tasks. Raises BusError when NATS doesn't answer."""
@@ -113,6 +116,16 @@ class VoterAgent:
             except (BusError, Rejected, StreamsError) as error:
                 log.info("presence_missed", voter=self.voter, error=str(error))
                 await asyncio.sleep(HEARTBEAT)
+
+    def _as_it_is(self, instance: Instance) -> Instance:
+        figures = self._recent.figures(now_ms())
+        return msgspec.structs.replace(
+            instance,
+            in_flight=len(self._open),
+            p95_ms=figures.p95_ms,
+            succeeded=figures.succeeded,
+            failed=figures.failed,
+        )
 
     async def _receive(self, msg: Msg) -> None:
         work = asyncio.create_task(self._work(msg))
@@ -158,11 +171,15 @@ class VoterAgent:
 
     async def _vote(self, task: Task, left: float) -> ResultBallot | None:
         """The judge's vote; None when it raised, or didn't end in time, and the task is to be tried again."""
+        began = now_ms()
         try:
-            return _ballot(task, _checked(await self._judged(task, left)))
+            ballot = _ballot(task, _checked(await self._judged(task, left)))
+            self._recent.succeeded(now_ms() - began, now_ms())
+            return ballot
         except (Exception, asyncio.CancelledError) as error:  # a judge is somebody else's code: what it raises it says
             if (work := asyncio.current_task()) and work.cancelling():
                 raise  # it is we who stop
+            self._recent.failed(now_ms())
             log.warning("judge_failed", voter=self.voter, task=task.task_id, attempt=task.attempt, error=repr(error))
             if task.attempt < self._max_attempts and now_ms() + RETRY_AFTER * 1000 < milliseconds(task.deadline):
                 return None

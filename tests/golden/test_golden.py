@@ -9,10 +9,19 @@ import pytest
 from magi.domain import initiator as initiators
 from magi.domain import voter as voters
 from magi.domain.clock import milliseconds
-from magi.domain.directory import Directory, DirectoryEvent, Principal
+from magi.domain.directory import Directory, DirectoryEvent, Principal, VoterPrincipal
 from magi.domain.event import Event
-from magi.domain.ids import InitiatorId, RequestId, VoterId, initiator_aggregate, request_aggregate, voter_aggregate
+from magi.domain.ids import (
+    InitiatorId,
+    RequestId,
+    VoterId,
+    initiator_aggregate,
+    panel_aggregate,
+    request_aggregate,
+    voter_aggregate,
+)
 from magi.domain.messages import ProgressBallot, ResultBallot
+from magi.domain.template import PanelDefined
 from magi.domain.voting_request import (
     Adjudicated,
     CastVote,
@@ -23,6 +32,7 @@ from magi.domain.voting_request import (
     RequestEvent,
     VoterProgress,
     VoterResult,
+    Withdraw,
     decide,
     evolve,
     fold,
@@ -124,8 +134,12 @@ def _command(event: RequestEvent) -> Command:
         case VoterProgress(voter_id=voter, status=status):
             return ReportProgress(voter, ProgressBallot(task_id="", status=status), now)
         case VoterResult(voter_id=voter):
-            ballot = ResultBallot(task_id="", vote=event.vote, reason=event.reason, confidence=event.confidence)
+            ballot = ResultBallot(
+                task_id="", vote=event.vote, reason=event.reason, confidence=event.confidence, failed=event.failed
+            )
             return CastVote(voter, ballot, now, now)
+        case Adjudicated(out=out) if out:
+            return Withdraw(frozenset(out), now)
         case Adjudicated(decided_by="deadline"):
             return Expire(now)
     raise AssertionError(f"a {type(event).__name__} comes from a command that led to another event before it")
@@ -156,6 +170,16 @@ def test_the_directory_is_read_as_it_was() -> None:
     assert (agent.version, agent.status, len(agent.tokens)) == (4, "active", 1)
     gone = directory.initiators[InitiatorId("gone")]
     assert (gone.version, gone.status, gone.tokens) == (3, "revoked", {})
+    linter = directory.voters[VoterId("linter")]
+    assert (linter.version, linter.status, linter.ejections, linter.until) == (9, "active", 2, "")
+    assert (linter.weight, linter.capacity, linter.max_attempts) == (3.0, 16, 2)
+    hook = directory.voters[VoterId("hook")]
+    assert (hook.kind, hook.settings["url"], hook.settings["timeout_seconds"]) == (
+        "http",
+        "https://new.example/tasks",
+        5.0,
+    )
+    assert directory.snapshot({}, 5).templates == {"code": ("melchior", "2 of llm")}
 
 
 def test_its_tokens_name_whom_they_named() -> None:
@@ -167,6 +191,13 @@ def test_its_tokens_name_whom_they_named() -> None:
     assert len(named) == 3
 
 
+def test_its_voters_tokens_name_them_until_they_are_revoked() -> None:
+    directory = _directory()
+    issued = [e for path in DIRECTORY for e in events_of(path) if isinstance(e, voters.VoterTokenIssued)]
+    named = [directory.authenticate_voter(event.sha256) for event in issued]
+    assert named == [None, VoterPrincipal(VoterId("judith"), issued[1].token_id)]
+
+
 def test_its_aggregates_are_named_by_their_ids() -> None:
     def names() -> Iterator[tuple[str, str]]:
         for path in DIRECTORY:
@@ -175,6 +206,8 @@ def test_its_aggregates_are_named_by_their_ids() -> None:
                 yield first.originator_id, voter_aggregate(VoterId(first.voter_id))
             elif isinstance(first, initiators.InitiatorRegistered):
                 yield first.originator_id, initiator_aggregate(InitiatorId(first.initiator_id))
+            elif isinstance(first, PanelDefined):
+                yield first.originator_id, panel_aggregate(first.panel_id)
 
     assert len(list(names())) == len(DIRECTORY)
     assert all(stored == expected for stored, expected in names())

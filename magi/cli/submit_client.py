@@ -3,6 +3,7 @@
 import asyncio
 import random
 import re
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,6 +16,8 @@ from websockets.typing import Subprotocol
 from magi.cli.context import NotRunning, read_note
 from magi.cli.conversation import Acknowledged, Conversation, End, FinalResult, NotUnderstood, Say, Show
 from magi.cli.local import token_file
+from magi.cli.tls import gateway_tls
+from magi.eventstore.tls import explain
 
 CONNECT_WITHIN = 5.0
 """Seconds for the first connection: as long as a gateway that was killed takes to be started again, three times over.
@@ -36,9 +39,11 @@ class SubmitFailed(Exception):
 class Address(Struct, frozen=True):
     url: str
     token: str
+    tls_ca: str = ""
+    """The file with the CA that its certificate is checked against; empty: the system's."""
 
 
-def find_gateway(data: Path, url: str | None, token: str | None) -> Address:
+def find_gateway(data: Path, url: str | None, token: str | None, tls_ca: str = "") -> Address:
     """The gateway of the MAGI that runs over `data`, with this machine's own token, unless others are given.
 
     The local token is only ever shown to the local gateway. Raises NotRunning, SubmitFailed.
@@ -61,7 +66,7 @@ def find_gateway(data: Path, url: str | None, token: str | None) -> Address:
             ) from None
     if not _TOKEN.match(token):
         raise SubmitFailed("the token is none: it holds blanks, or characters that no token has")
-    return Address(url or local, token)
+    return Address(url or local, token, tls_ca)
 
 
 async def follow(
@@ -90,16 +95,16 @@ async def follow(
             while True:
                 try:
                     address = where()
-                    async with _connection(address) as connection:
+                    async with connection_to(address) as connection:
                         link.reached = True
                         return await _converse(connection, conversation, link, on_step, tell)
                 except (OSError, TimeoutError, InvalidHandshake, ConnectionClosed, NotRunning) as error:
-                    _raise_if_final(error, reached=link.reached)
+                    raise_if_final(error, reached=link.reached)
                     if not link.reached and loop.time() - first_try > CONNECT_WITHIN:
-                        raise SubmitFailed(f"can't connect to {_shown(address.url)}: {_reason(error)}") from error
+                        raise SubmitFailed(f"can't connect to {_shown(address.url)}: {reason_of(error)}") from error
                     if link.reached and not link.problem:
-                        tell(f"{_reason(error)}: connecting again")
-                    link.problem = _reason(error)
+                        tell(f"{reason_of(error)}: connecting again")
+                    link.problem = reason_of(error)
                 except (InvalidURI, ValueError) as error:
                     raise SubmitFailed(f"{_shown(address.url)} can't be the address of a gateway: {error}") from error
                 except NotUnderstood as error:
@@ -127,13 +132,17 @@ class _Link:
         self.problem, self.pause = "", _FIRST_PAUSE
 
 
-def _connection(address: Address) -> connect:
+def connection_to(address: Address, path: str = "", *, show_token: bool = True) -> connect:
+    """A connection to a gateway: to `path` there, if the address names none. Without `show_token` the token has to be
+    shown in the first message."""
+    named = urlsplit(address.url).path not in ("", "/")
     local = urlsplit(address.url).hostname in ("127.0.0.1", "::1", "localhost")
     return connect(
-        address.url,
+        address.url if named else address.url.rstrip("/") + path,
         subprotocols=[Subprotocol("magi.v1")],
-        additional_headers={"Authorization": f"Bearer {address.token}"},
+        additional_headers={"Authorization": f"Bearer {address.token}"} if show_token else None,
         compression=None,
+        ssl=gateway_tls(address.url, address.tls_ca),
         proxy=None if local else True,  # a proxy from the environment can't reach this machine
         open_timeout=OPEN_TIMEOUT,
         close_timeout=1,
@@ -168,10 +177,12 @@ async def _converse(
                 pass
 
 
-def _raise_if_final(error: Exception, *, reached: bool) -> None:
+def raise_if_final(error: Exception, *, reached: bool) -> None:
     """Raise SubmitFailed, or the error itself, when trying again leads nowhere (PROTOCOL §1, close codes)."""
     if isinstance(error, NotRunning) and not reached:
         raise error
+    if isinstance(error, ssl.SSLCertVerificationError):
+        raise SubmitFailed(f"the gateway is not to be trusted: {explain(error)} (--tls-ca, gateway.tls_ca)") from error
     if isinstance(error, InvalidStatus) and error.response.status_code < 500:
         status = error.response.status_code
         if status == 401:
@@ -187,7 +198,7 @@ def _raise_if_final(error: Exception, *, reached: bool) -> None:
             ) from error
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     if isinstance(error, ConnectionClosed):
         return (
             f"the connection was closed ({error.rcvd.reason or error.rcvd.code})"
@@ -198,7 +209,7 @@ def _reason(error: Exception) -> str:
         return "no answer"
     if isinstance(error, ConnectionRefusedError):
         return "connection refused"
-    return str(error) or type(error).__name__
+    return explain(error) or str(error) or type(error).__name__
 
 
 def _shown(url: str) -> str:

@@ -1,13 +1,16 @@
 """A new voter's way into NATS: the embedded server learns its key from `magi serve`, any other from its operator."""
 
 import asyncio
+import sys
 import time
 
 import msgspec
 
-from magi.cli.context import Context
+from magi.cli.context import Context, run_async
+from magi.cli.output import show
 from magi.domain.ids import VoterId
 from magi.embedded import find_running
+from magi.eventstore import subjects
 from magi.eventstore.bus import Bus, CannotConnect
 from magi.eventstore.rights import voter_rights
 
@@ -24,6 +27,24 @@ def is_embedded(ctx: Context) -> bool:
     """Whether the NATS in use is the one that `magi serve` runs, whose users follow the directory."""
     running = find_running(ctx.data)
     return running is not None and running.nats_url == ctx.settings.nats.url
+
+
+def introduce(ctx: Context, voter: VoterId, public_key: str, seed: str) -> None:
+    """Say how a voter on the bus gets in with a new key; its seed is the last word on stdout."""
+    if is_embedded(ctx):
+        try:
+            run_async(wait_until_let_in(ctx.settings.nats.url, voter, seed))
+            show("nats-server lets it in.")
+        except NotLetIn as error:
+            sys.stderr.write(f"magi: {error}\n")
+    else:
+        show("Give its key these rights in the authorization of your nats-server:")
+        show(nats_user(voter, public_key))
+    show(f"  NATS       {ctx.settings.nats.url} (MAGI_NATS_URL)")
+    show(f"  its tasks  consumer {subjects.task_consumer(voter)} of the stream {subjects.TASKS}")
+    show(f'  in Python  magi.voters.run("{voter}", judge)')
+    show("Its seed (MAGI_VOTER_SEED), which nobody can show again:")
+    show(seed)
 
 
 def nats_user(voter: VoterId, public_key: str) -> str:

@@ -10,7 +10,7 @@ from magi.voters.builtin import BUILTIN
 
 
 class NoSuchVoter(Exception):
-    """Nothing to run: no built-in voter, or no function, has this name."""
+    """Nothing to run: no function has this name."""
 
 
 def check_builtin(names: Iterable[str]) -> None:
@@ -20,15 +20,9 @@ def check_builtin(names: Iterable[str]) -> None:
             raise SettingsError(f"voters.builtin: there is no built-in voter {name!r}; there are {', '.join(BUILTIN)}")
 
 
-def find_judge(name: str) -> Judge:
-    """The judge of ``melchior``, or of ``ID=module:function``. Raises NoSuchVoter."""
-    voter, given, target = name.partition("=")
-    if not given:
-        if voter not in BUILTIN:
-            raise NoSuchVoter(
-                f"{voter!r} is no built-in voter ({', '.join(BUILTIN)}); for one of your own: {voter}=MODULE:FUNCTION"
-            )
-        return BUILTIN[voter].load()
+def find_function(name: str) -> Judge:
+    """The judge of ``ID=module:function``. Raises NoSuchVoter."""
+    target = name.partition("=")[2]
     module, _, function = target.partition(":")
     sys.path.insert(0, "")
     try:

@@ -1,7 +1,4 @@
-"""`magi voters`: who judges. A voter on the bus gets a key, whose seed is printed once as the last word on stdout."""
-
-import sys
-from typing import Annotated, get_args
+"""`magi voters`: who judges."""
 
 import typer
 
@@ -11,95 +8,34 @@ from magi.cli.directory_report import VoterRow, show_voters, to_json, voter_rows
 from magi.cli.options import Data, Json
 from magi.cli.output import show
 from magi.cli.task_queues import task_queues
-from magi.cli.voter_access import NotLetIn, is_embedded, nats_user, wait_until_let_in
+from magi.cli.terminal import reporting, write, write_json
+from magi.cli.voter_credentials import revoke_token, rotate_key, token
+from magi.cli.voter_registration import Id, Reason, add, change
+from magi.cli.voter_report import VoterCard, show_card, voter_card
 from magi.domain import voter_commands as voters
-from magi.domain.ids import VoterId, check_name
-from magi.domain.voter import VoterKind
+from magi.domain.directory import Directory
+from magi.domain.errors import UnknownVoter
+from magi.domain.ids import VoterId, check_name, voter_aggregate
 from magi.domain.voter_commands import VoterCommand
-from magi.embedded import nkey
 from magi.eventstore import subjects
-from magi.eventstore.bus import BusError
-from magi.eventstore.consumers import ensure_task_consumer
 from magi.eventstore.direct import DirectReader
 from magi.eventstore.directory import change_voter
 from magi.eventstore.presence import alive, now_ms
-from magi.voters.builtin import BUILTIN
 
 app = typer.Typer(name="voters", help="Who judges.", no_args_is_help=True)
-
-Id = Annotated[str, typer.Argument(help="The voter: a-z, 0-9, _ and -.")]
-Reason = Annotated[str, typer.Option(help="Why; it is kept with the event.")]
-KINDS: tuple[VoterKind, ...] = get_args(VoterKind)
-
-
-def _kind(text: str) -> VoterKind:
-    """Raises BadParameter."""
-    for kind in KINDS:
-        if kind == text:
-            return kind
-    raise typer.BadParameter(f"expected one of {', '.join(KINDS)}, got {text!r}")
-
-
-@app.command()
-def add(
-    voter: Id,
-    kind: Annotated[
-        str, typer.Option(help="nats: a program of yours, on the bus with a key of its own. builtin: it runs in MAGI.")
-    ],
-    description: Annotated[str, typer.Option(help="What it judges, for whoever chooses a panel.")] = "",
-    group: Annotated[
-        str | None, typer.Option(help="The group it belongs to.", show_default="that of panels nobody named")
-    ] = None,
-    data: Data = None,
-) -> None:
-    """Register a voter. For the kind nats its seed is the last word on stdout, shown this once."""
-    ctx = Context.load(data)
-    name = VoterId(check_name(voter, "voter"))
-    if _kind(kind) == "builtin":
-        known = BUILTIN.get(name)
-        run_async(_register(ctx, name, "builtin", description or (known.description if known else ""), group, ""))
-        target = name if known else f"{name}=MODULE:FUNCTION"
-        show(f"Voter {name} is registered. Run it with `magi voter {target}`, as often as you like.")
-        return
-    public, seed = nkey.generate()
-    run_async(_register(ctx, name, "nats", description, group, public))
-    show(f"Voter {name} is registered.")
-    if is_embedded(ctx):
-        try:
-            run_async(wait_until_let_in(ctx.settings.nats.url, name, seed))
-            show("nats-server lets it in.")
-        except NotLetIn as error:
-            sys.stderr.write(f"magi: {error}\n")
-    else:
-        show("Give its key these rights in the authorization of your nats-server:")
-        show(nats_user(name, public))
-    show(f"  NATS       {ctx.settings.nats.url} (MAGI_NATS_URL)")
-    show(f"  its tasks  consumer {subjects.task_consumer(name)} of the stream {subjects.TASKS}")
-    show(f'  in Python  magi.voters.run("{name}", judge)')
-    show("Its seed (MAGI_VOTER_SEED), which nobody can show again:")
-    show(seed)
-
-
-async def _register(
-    ctx: Context, name: VoterId, kind: VoterKind, description: str, group: str | None, public_key: str
-) -> None:
-    async with open_directory(ctx) as store:
-        group = check_name(ctx.settings.orchestrator.default_group if group is None else group, "group")
-        command = voters.Register(name, kind, description, group, public_key, operator(), now_ms())
-        await change_voter(store, command)
-        try:
-            await ensure_task_consumer(store.bus, name)
-        except BusError as error:
-            # The voter is registered, and its seed must not be lost for this: the orchestrators make it as well.
-            sys.stderr.write(f"magi: its task consumer is not there yet: {error}\n")
+app.command("add")(add)
+app.command("change")(change)
+app.command("rotate-key")(rotate_key)
+app.command("token")(token)
+app.command("revoke-token")(revoke_token)
 
 
 @app.command("list")
 def list_(json: Json = False, data: Data = None) -> None:
-    """List the voters: what they are, how many instances run, how many tasks wait for them."""
+    """List the voters: what they are, how many instances run, what they have in hand, and how they do lately."""
 
     async def run(ctx: Context) -> list[VoterRow]:
-        async with ctx.bus() as bus:
+        async with ctx.bus("operator") as bus:
             directory = await read_directory(await directory_of(bus))
             presence = DirectReader(bus, subjects.PRESENCE)
             await presence.start()
@@ -108,6 +44,32 @@ def list_(json: Json = False, data: Data = None) -> None:
 
     rows = run_async(run(Context.load(data)))
     show(to_json(rows) if json else show_voters(rows))
+
+
+@app.command("show")
+def show_(voter: Id, json: Json = False, data: Data = None) -> None:
+    """Show all that is known of a voter: how it is registered, its health, its instances, and its history."""
+    name = VoterId(check_name(voter, "voter"))
+
+    async def run(ctx: Context) -> VoterCard:
+        async with ctx.bus("operator") as bus:
+            events = [recorded.event for recorded in await (await directory_of(bus)).load(voter_aggregate(name))]
+            if not events:
+                raise UnknownVoter(f"no voter named {name!r} is registered")
+            directory = Directory()
+            for event in events:
+                directory.apply(event)
+            presence = DirectReader(bus, subjects.PRESENCE)
+            await presence.start()
+            return voter_card(directory.voters[name], await alive(presence, f"voter.{name}"), events)
+
+    card = run_async(run(Context.load(data)))
+    with reporting():
+        if json:
+            write_json(to_json(card))
+            return
+        for number, paragraph in enumerate(show_card(card)):
+            write(*([""] if number else []), paragraph)
 
 
 @app.command()

@@ -1,0 +1,59 @@
+"""`magi voters rotate-key`, `token` and `revoke-token`: what a voter proves with who it is."""
+
+from typing import Annotated
+
+import typer
+
+from magi.cli.context import Context, run_async
+from magi.cli.directory import open_directory, operator
+from magi.cli.options import Data
+from magi.cli.output import show
+from magi.cli.voter_access import introduce
+from magi.cli.voter_registration import Id, Reason, issue_token, show_token
+from magi.domain import voter_commands as voters
+from magi.domain.ids import VoterId
+from magi.domain.voter_commands import VoterCommand
+from magi.embedded import nkey
+from magi.eventstore.directory import change_voter
+from magi.eventstore.presence import now_ms
+
+
+def rotate_key(voter: Id, reason: Reason = "", data: Data = None) -> None:
+    """Give a voter on the bus another key. The old one is worth nothing at once, on open connections too.
+
+    The new seed is the last word on stdout, shown this once.
+    """
+    ctx = Context.load(data)
+    public, seed = nkey.generate()
+    run_async(_change(ctx, voters.ChangeKey(voter, public, reason, operator(), now_ms())))
+    show(f"Voter {voter} has another key.")
+    introduce(ctx, VoterId(voter), public, seed)
+
+
+def token(voter: Id, data: Data = None) -> None:
+    """Print a further token of a voter: the way to change tokens is to issue, deploy, and revoke the old one."""
+
+    async def run(ctx: Context) -> str:
+        async with open_directory(ctx) as store:
+            return await issue_token(store, voter)
+
+    issued = run_async(run(Context.load(data)))
+    show(f"Voter {voter} has a further token.")
+    show_token(voter, issued)
+
+
+def revoke_token(
+    voter: Id,
+    token_id: Annotated[str, typer.Argument(help="The token's id (`magi voters show`), not the token.")],
+    reason: Reason = "",
+    data: Data = None,
+) -> None:
+    """Revoke one token of a voter. Connections that were opened with it are closed at once."""
+    command = voters.RevokeToken(voter, token_id, reason, operator(), now_ms())
+    run_async(_change(Context.load(data), command))
+    show(f"The token {token_id} of voter {voter} is revoked.")
+
+
+async def _change(ctx: Context, command: VoterCommand) -> None:
+    async with open_directory(ctx) as store:
+        await change_voter(store, command)

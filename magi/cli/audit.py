@@ -64,14 +64,16 @@ def verify(
         head = parse_head(since) if since else None
     except ValueError as error:
         raise typer.BadParameter(f"--from: {error}") from error
+    sha256 = ""
     if file is not None:
-        what, done = str(file), run_async(_verify_file(file, head))
+        what = str(file)
+        done, sha256 = run_async(_verify_file(file, head))
     elif request_id is not None:
         what, done = f"request {request_id}", run_async(_verify_one(Context.load(data), request_id, initiator))
     else:
         what = "the log" if every else f"the log after {head.sequence if head else 0}"
         done = run_async(_verify_log(Context.load(data), head, every))
-    report = audit_report(what, done)
+    report = audit_report(what, done, sha256)
     with reporting():
         if json:
             write_json(_json(report))
@@ -84,28 +86,29 @@ def _json(report: AuditReport) -> str:
     return msgspec.json.format(msgspec.json.encode(report), indent=2).decode()
 
 
-async def read_directory(bus: Bus) -> list[StoredMessage]:
-    """Every stored message of the directory: a few thousand in years. Raises StoreUnavailable."""
+async def read_directory(bus: Bus) -> tuple[list[StoredMessage], int]:
+    """What the directory holds, a few thousand messages in years, and its last sequence. Raises StoreUnavailable."""
     source = LogSource(bus, subjects.DIRECTORY, subjects.DIRECTORY_PREFIX)
     await source.start()
     last = await source.last_sequence()
-    return [message async for batch in source.batches(1, last) for message in batch]
+    return [message async for batch in source.batches(1, last) for message in batch], last
 
 
 async def _registry(bus: Bus, findings: Findings) -> Registry:
-    return check_directory(await read_directory(bus), findings)
+    messages, last = await read_directory(bus)
+    return check_directory(messages, findings, last)
 
 
 async def _verify_one(ctx: Context, request_id: str, initiator: str) -> Audit:
     findings = Findings()
-    async with ctx.bus() as bus:
+    async with ctx.bus("auditor") as bus:
         messages = await load_history(await open_log(bus), request_id, initiator)
         return audit_history(messages, await _registry(bus, findings), findings, now_ms())
 
 
 async def _verify_log(ctx: Context, since: Head | None, every: bool) -> Audit:
     findings = Findings()
-    async with ctx.bus() as bus:
+    async with ctx.bus("auditor") as bus:
         registry = await _registry(bus, findings)
         source = await open_log(bus)
         start = 0 if every or since is None else since.sequence
@@ -121,16 +124,17 @@ async def _verify_log(ctx: Context, since: Head | None, every: bool) -> Audit:
             )
 
 
-async def _verify_file(file: Path, since: Head | None) -> Audit:
+async def _verify_file(file: Path, since: Head | None) -> tuple[Audit, str]:
     findings = Findings()
     try:
         export = open_export(file, findings)
-        registry = check_directory(export.directory, findings)
         whole = export.manifest is not None and export.manifest.scope == "whole"
+        last = max((message.sequence for message in export.directory), default=0)
+        registry = check_directory(export.directory, findings, last if whole else None)
         if since and not whole:
             raise NotAnExport("--from goes with an export of the whole log only")
         with progress("verifying", export.manifest.events if export.manifest else 0) as advance:
-            return await audit_log(
+            done = await audit_log(
                 ExportSource(export),
                 registry,
                 findings,
@@ -139,5 +143,6 @@ async def _verify_file(file: Path, since: Head | None) -> Audit:
                 since=since,
                 on_read=advance,
             )
+        return done, export.sha256
     except (NotAnExport, OSError, ValueError) as error:
         raise NotAnExport(f"{file}: {error}") from error

@@ -38,9 +38,11 @@ class AuditReport(Struct, frozen=True):
     """Findings by their kind."""
     findings: list[Finding]
     """The first of them."""
+    sha256: str
+    """Of an export's content; empty when it was no export that was audited."""
 
 
-def audit_report(what: str, audit: Audit) -> AuditReport:
+def audit_report(what: str, audit: Audit, sha256: str = "") -> AuditReport:
     read = audit.read
     return AuditReport(
         outcome=audit.outcome,
@@ -55,31 +57,43 @@ def audit_report(what: str, audit: Audit) -> AuditReport:
         head="" if audit.scope == "selection" else str(audit.head),
         counts={str(kind): count for kind, count in sorted(audit.findings.counts.items())},
         findings=audit.findings.first,
+        sha256=sha256,
     )
 
 
 def show_audit(report: AuditReport, findings: Findings) -> list[Text | str]:
     """What was read, what was found, and the head to remember."""
     verdicts = ", ".join(f"{count:,} {verdict}" for verdict, count in sorted(report.verdicts.items()))
-    lines: list[Text | str] = [
-        f"{printable_line(report.what)}: {report.events:,} events,"
-        f" sequences {report.first_sequence:,} to {report.last_sequence:,}",
-        f"{report.requests:,} requests ({verdicts or 'none decided'}, {report.open:,} open), {report.votes:,} votes",
-    ]
+    what = printable_line(report.what)
+    lines: list[Text | str] = [f"{what}: no events"]
+    if report.events:
+        lines = [
+            f"{what}: {counted(report.events, 'event')},"
+            f" sequences {report.first_sequence:,} to {report.last_sequence:,}",
+            f"{counted(report.requests, 'request')} ({verdicts or 'none decided'}, {report.open:,} open),"
+            f" {counted(report.votes, 'vote')}",
+        ]
     if report.findings:
         lines += ["", *show_findings(report.findings)]
         total = sum(report.counts.values())
         if total > SHOWN:
-            counted = ", ".join(f"{count:,} {kind}" for kind, count in report.counts.items())
-            lines.append(f"… {total:,} findings in all: {counted}")
+            kinds = ", ".join(f"{count:,} {kind}" for kind, count in report.counts.items())
+            lines.append(f"… {total:,} findings in all: {kinds}")
     text, style = _OUTCOMES[report.outcome]
     broken, notes = findings.count("broken"), findings.count("note")
-    tail = f" {broken:,} findings." if broken else f" {notes:,} notes." if notes else ""
+    tail = f" {counted(broken, 'finding')}." if broken else f" {counted(notes, 'note')}." if notes else ""
     lines += ["", Text.assemble((text, style), tail)]
+    if report.sha256:
+        lines.append(f"sha256 of its content, to be compared with what was kept elsewhere: {report.sha256}")
     if report.head and report.outcome != "broken":
         lines += ["", "The log's head, for the next `magi audit verify --from SEQ,HASH`; keep it outside of MAGI:"]
         lines.append(Text(report.head, "bold"))
     return lines
+
+
+def counted(number: int, noun: str) -> str:
+    """Such as ``1 vote``, ``2 votes``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def show_findings(findings: Sequence[Finding]) -> list[Text]:

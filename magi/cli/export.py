@@ -44,7 +44,7 @@ def export(
     ctx = Context.load(data)
 
     async def run(file: BinaryIO) -> Manifest:
-        async with ctx.bus() as bus:
+        async with ctx.bus("auditor") as bus:
             source = await open_log(bus)
             if request_id is not None:
                 return await _export_one(bus, source, file, request_id, initiator)
@@ -85,7 +85,8 @@ async def _export_one(bus: Bus, source: LogSource, file: BinaryIO, request_id: s
     writer = ExportWriter(file, rfc3339(now_ms()), f"request {request_id} of {initiator}", "selection")
     for message in messages:
         writer.event(message)
-    writer.directory(await read_directory(bus))
+    directory, _ = await read_directory(bus)
+    writer.directory(directory)
     return writer.finish()
 
 
@@ -97,7 +98,8 @@ async def _export_all(bus: Bus, source: LogSource, file: BinaryIO) -> Manifest:
             for message in batch:
                 writer.event(message)
             advance(len(batch))
-    writer.directory(await read_directory(bus))
+    directory, _ = await read_directory(bus)
+    writer.directory(directory)
     return writer.finish()
 
 
@@ -115,7 +117,8 @@ async def _export_range(bus: Bus, source: LogSource, file: BinaryIO, since: int 
                     subjects.add(message.subject)
                     writer.event(message)
             advance(len(batch))
-    writer.directory(await read_directory(bus))
+    directory, _ = await read_directory(bus)
+    writer.directory(directory)
     return writer.finish()
 
 

@@ -43,7 +43,7 @@ def status_command(data: Data = None, json: Json = False) -> None:
     async def run(ctx: Context) -> Status:
         async with _postgres(ctx) as connection:
             try:
-                async with ctx.bus() as bus:
+                async with ctx.bus("projector") as bus:
                     return await status_of(connection, bus)
             except CannotConnect:
                 return await status_of(connection, None)
@@ -66,7 +66,7 @@ def rebuild_command(data: Data = None, json: Json = False) -> None:
     """
 
     async def run(ctx: Context) -> Rebuilt:
-        async with ctx.bus() as bus:
+        async with ctx.bus("projector") as bus:
             with _Bars() as bars:
                 rebuild = Rebuild(
                     bus,
@@ -96,7 +96,7 @@ def verify_command(
     """Fold the log again and compare every row. Exits 1 and prints what differs."""
 
     async def run(ctx: Context) -> Verified:
-        async with ctx.bus() as bus:
+        async with ctx.bus("projector") as bus:
             async with _postgres(ctx) as connection:
                 await versions.prepared(connection)
                 found = await _wanted(connection, version)
@@ -121,7 +121,7 @@ def switch_command(version: Number, data: Data = None) -> None:
     """Put the views on a version that was live before, after it has caught up."""
 
     async def run(ctx: Context) -> Version:
-        async with ctx.bus() as bus:
+        async with ctx.bus("projector") as bus:
             with _Bars() as bars:
                 rebuild = Rebuild(bus, postgres_url(ctx), on_progress=bars.progressed, on_step=bars.step)
                 return await rebuild.switch(version)
@@ -147,6 +147,9 @@ def drop_command(version: Number, data: Data = None) -> None:
 def skip_command(
     sequence: Annotated[int, typer.Argument(min=1, help="Where a projection stands.")],
     reason: Annotated[str, typer.Option(help="Why; it is kept.")],
+    projection: Annotated[
+        str, typer.Option(help="Which one: `requests` or `voters`. Needed when both stand at this number.")
+    ] = "",
     data: Data = None,
 ) -> None:
     """Let a projection pass over the event, or the hole, that it stands at. It is recorded who said so, and why."""
@@ -154,7 +157,7 @@ def skip_command(
     async def run(ctx: Context) -> list[skips.Skip]:
         async with _postgres(ctx) as connection:
             await versions.prepared(connection)
-            return await skips.skip(connection, sequence, reason, getpass.getuser())
+            return await skips.skip(connection, sequence, reason, getpass.getuser(), projection)
 
     for skipped in run_async(run(Context.load(data))):
         write(f"{skipped.projection} passes over {skipped.sequence}")
@@ -216,4 +219,4 @@ class _Bars(contextlib.AbstractContextManager["_Bars"]):
             self._tasks[name] = self._bars.add_task(name, total=to, completed=at, rate="")
         task = self._bars.tasks[self._tasks[name]]
         speed = task.finished_speed or task.speed or 0
-        self._bars.update(task.id, completed=at, total=to, rate=f"{speed:,.0f} events/s")
+        self._bars.update(task.id, completed=at, total=to, rate=f"{speed:,.0f} events/s" if speed else "")

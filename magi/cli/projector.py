@@ -12,6 +12,11 @@ from magi.projections.projector import Projector, ProjectorSettings
 def postgres_url(ctx: Context) -> str:
     """Where Postgres is. Raises SettingsError when nothing says so."""
     url = ctx.settings.postgres.url
+    if not url and ctx.note:
+        raise SettingsError(
+            f"postgres.url: the MAGI that runs over {ctx.data} could not start its Postgres yet; "
+            "its log says why, and it tries again now and then"
+        )
     if not url:
         raise SettingsError(
             f"postgres.url: no MAGI is running over {ctx.data} to say where Postgres is: start one with `magi serve`, "

@@ -12,6 +12,8 @@ from magi.domain.clock import milliseconds
 from magi.domain.strategies import registered
 
 _AGO = re.compile(r"(\d{1,6})(s|m|h|d|w)\Z")
+_FIRST = -62_135_596_800_000
+"""The first of January of the year 1, before which there are no dates."""
 _UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 
 
@@ -22,7 +24,7 @@ def parse_time(text: str, now: int) -> int:
     """
     ago = _AGO.match(text.strip())
     if ago:
-        return now - int(ago[1]) * _UNITS[ago[2]]
+        return max(_FIRST, now - int(ago[1]) * _UNITS[ago[2]])
     try:
         moment = datetime.fromisoformat(text.strip())
         return milliseconds((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).isoformat())

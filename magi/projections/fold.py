@@ -21,6 +21,9 @@ from magi.projections.rows import (
 from magi.projections.text import array, clean, clean_json
 
 _HOUR = 3_600_000
+_LONGEST_NAME = 128
+"""Characters: a `request_id` may have as many. An index can't hold more than 2,700 bytes, and of a table that is being
+filled Postgres would say so only when the indexes are made, without saying which event it was."""
 
 
 class Batch:
@@ -122,6 +125,9 @@ class LogFold:
             raise CannotApply(f"initiator_id: expected {initiator!r}, got {event.initiator_id[:80]!r}")
         if event.originator_version != 1:
             raise CannotApply(f"version: expected 1 for the first event of a request, got {event.originator_version}")
+        for name in (event.request_id, event.rule.strategy, *event.voters):
+            if len(name) > _LONGEST_NAME:
+                raise CannotApply(f"expected a name of at most {_LONGEST_NAME} characters, got {len(name)}")
         self.batch.requests[request] = RequestRow(
             request,
             clean(initiator),

@@ -2,8 +2,10 @@
 
 import contextlib
 import logging
+import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import unquote
 
 import psycopg
 from psycopg import AsyncConnection
@@ -16,6 +18,8 @@ Connection = AsyncConnection[tuple[Any, ...]]
 CONNECT_TIMEOUT = 5
 TRANSIENT = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)
 """Postgres is down, restarting, out of connections or disk, or it cut us off: that passes. What we do wrong doesn't."""
+
+_QUOTED = re.compile(r'"[^"]*"')
 
 _LIVENESS: dict[str, Any] = {
     # A machine that vanished answers nothing: without these a statement would wait for two hours.
@@ -43,9 +47,9 @@ async def connect(url: str, schema: str | None = None, *, synchronous: str = "on
             (path, synchronous),
         )
     except TRANSIENT as error:
-        raise PostgresUnreachable(f"Postgres can't be reached: {first_line(error)}") from error
+        raise PostgresUnreachable(f"Postgres can't be reached: {problem_of(error, url)}") from None
     except psycopg.ProgrammingError as error:
-        raise PostgresUnreachable(f"postgres.url can't be used: {first_line(error)}") from error
+        raise PostgresUnreachable(f"postgres.url can't be used: {problem_of(error, url)}") from None
     return connection
 
 
@@ -71,6 +75,18 @@ def reachable() -> Iterator[None]:
         yield
     except TRANSIENT as error:
         raise PostgresUnreachable(f"Postgres doesn't answer: {first_line(error)}") from error
+
+
+def problem_of(error: Exception, url: str) -> str:
+    """Why there is no connection to `url`, in a line, and nothing of the password."""
+    # libpq quotes what it does not understand of an URL.
+    line = _QUOTED.sub("…", first_line(error)) if isinstance(error, psycopg.ProgrammingError) else first_line(error)
+    # A password that isn't escaped ends up in a host's name.
+    secret = url.partition("://")[2].rpartition("@")[0].partition(":")[2]
+    for piece in re.split(r"[@:/?#]", secret):
+        if len(piece) > 2:
+            line = line.replace(piece, "…").replace(unquote(piece), "…")
+    return line
 
 
 def first_line(error: BaseException) -> str:

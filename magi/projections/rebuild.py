@@ -167,7 +167,7 @@ class Rebuild:
                         await self._catch_up_with(connection, live, version)
                     await versions.put_views_on(connection, version)
                 return
-            except psycopg.errors.LockNotAvailable:
+            except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
                 if attempt == 1:
                     self._on_step("wait for queries that use the views")
 
@@ -182,7 +182,11 @@ class Rebuild:
             for name, identity, sequence in await held.fetchall():
                 at = await position_of(tables, name)
                 if at and at.identity == identity and at.sequence < sequence:
-                    await self._run(tables, version, name, sequence)
+                    # A stream that has lost its end (a server restored from a copy) will not come to where the live
+                    # tables are: a rebuild is the way out of that.
+                    projection = next(p for p in self._projections(version) if p.name == name)
+                    stored = (await stream_state(self._bus, projection.stream)).last_sequence
+                    await self._run(tables, version, name, min(sequence, stored))
 
     async def _positions(self, version: Version) -> dict[str, int]:
         async with self._tables(version) as tables:

@@ -15,6 +15,7 @@ from magi.eventstore.bus import Bus
 from magi.eventstore.codec import digest
 from magi.eventstore.direct import StoredMessage
 from magi.eventstore.follow import HoleInStream
+from magi.eventstore.gaps import first_readable
 from magi.projections import skips
 from magi.projections.errors import CannotApply, EventRefused, Hole, PositionMoved, ProjectionError, StreamReplaced
 from magi.projections.feed import STEADY, Batching, Feed
@@ -29,6 +30,9 @@ log = structlog.get_logger(__name__)
 IDLE = 1.0
 """Seconds without a message after which we look whether the stream is still the one that it was."""
 
+
+_UNFIT = (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramLimitExceeded)
+"""What Postgres says of rows that it will never take. The last is one of its OperationalErrors, which else pass."""
 
 OnStep = Callable[[Connection], Awaitable[None]]
 
@@ -121,8 +125,9 @@ class Runner:
         while until is None or self._at.sequence < until:
             most = self._most if until is None else min(self._most, until - self._at.sequence)
             messages = await feed.take(most, self._batching, IDLE)
-            await self._check_stream()
+            last = await self._check_stream()
             if not messages:
+                await self._look_for_a_gap(last)
                 await self._on_step(self._connection)
                 continue
             applied, passed, refusal = self._apply(messages)
@@ -193,16 +198,26 @@ class Runner:
                 await self._projection.write(self._connection)
                 if passed and self._schema != SCRATCH:
                     await skips.record(self._connection, passed)
-        except (psycopg.DataError, psycopg.IntegrityError) as error:
+        except _UNFIT as error:
             raise _BatchRefused(messages, f"Postgres: {first_line(error)}") from error
         self._at = to
         self._on_progress(to.sequence)
 
-    async def _check_stream(self) -> None:
-        """Raises StreamReplaced. Asked after messages came and before they are looked at: so they are of our stream."""
+    async def _look_for_a_gap(self, last: int) -> None:
+        """Raises Hole when nothing comes though there is something: it can't be read (see `gaps`)."""
+        expected = self._skips.behind_hole(self._at.sequence + 1)
+        if expected <= last and await first_from(self._bus, self._projection.stream, expected) is None:
+            raise await self._hole(f"{self._projection.stream}: {expected} can't be read, and it goes up to {last}")
+
+    async def _check_stream(self) -> int:
+        """The stream's last sequence. Raises StreamReplaced.
+
+        Asked after messages came and before they are looked at: so they are of our stream.
+        """
         state = await stream_state(self._bus, self._projection.stream)
         if state.identity != self._at.identity:
             raise self._replaced("it was deleted and made anew")
+        return state.last_sequence
 
     def _replaced(self, reason: str) -> StreamReplaced:
         return StreamReplaced(
@@ -213,9 +228,15 @@ class Runner:
         )
 
     async def _hole(self, reason: str) -> Hole:
-        expected = self._at.sequence + 1
-        found = await first_from(self._bus, self._projection.stream, expected)
-        last = found.sequence - 1 if found else expected
+        stream, expected = self._projection.stream, self._at.sequence + 1
+
+        async def read(sequence: int) -> int | None:
+            found = await first_from(self._bus, stream, sequence)
+            return found.sequence if found else None
+
+        end = (await stream_state(self._bus, stream)).last_sequence
+        behind = await read(expected) or await first_readable(read, expected, end)
+        last = behind - 1 if behind else max(expected, end)
         return Hole(self._projection.name, reason, identity=self._at.identity, sequence=expected, last_sequence=last)
 
     def _refusal(self, message: StoredMessage, reason: str) -> EventRefused:

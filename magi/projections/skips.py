@@ -75,22 +75,27 @@ async def record(connection: Connection, skipped: Iterable[Skip]) -> None:
         )
 
 
-async def skip(connection: Connection, sequence: int, reason: str, by: str) -> list[Skip]:
+async def skip(connection: Connection, sequence: int, reason: str, by: str, projection: str = "") -> list[Skip]:
     """Allow what a projection stopped at to be passed over: it goes on within a second.
 
-    Raises NotAllowed when nothing stands at `sequence`, or it isn't an event or a hole.
+    `projection` is needed when more than one stands at this number, each in its own stream. Raises NotAllowed when
+    nothing stands at `sequence`, it isn't an event or a hole, or it isn't said which.
     """
     async with connection.transaction():
         rows = await connection.execute(
-            "DELETE FROM magi_meta.halts WHERE sequence = %s AND kind IN ('event', 'hole')"
+            "DELETE FROM magi_meta.halts WHERE sequence = %s AND kind IN ('event', 'hole') AND %s IN ('', projection)"
             " RETURNING identity, sequence, last_sequence, projection, subject",
-            (sequence,),
+            (sequence, projection),
         )
+        # The same halt may stand of several versions of the tables.
         skipped = [
-            Skip(identity, first, last, projection, subject, reason, by)
-            for identity, first, last, projection, subject in await rows.fetchall()
+            Skip(identity, first, last, name, subject, reason, by)
+            for identity, first, last, name, subject in sorted(set(await rows.fetchall()))
         ]
         if not skipped:
             raise NotAllowed(f"no projection stands at {sequence}: `magi projections status` says where they stand")
+        standing = {one.projection for one in skipped}
+        if len(standing) > 1:
+            raise NotAllowed(f"{' and '.join(sorted(standing))} stand at {sequence}, of two streams: name one")
         await record(connection, skipped)
     return skipped

@@ -107,7 +107,18 @@ class VotersProjection:
 
 def _voter(row: tuple[Any, ...]) -> Voter:
     name, version, kind, description, group, key, status, since, reason = row
-    return Voter(version, name, kind, description, group, key, status, since.isoformat(), reason)
+    # By name: a voter has more fields than lead to columns, and they may stand anywhere among these.
+    return Voter(
+        version=version,
+        voter_id=name,
+        kind=kind,
+        description=description,
+        group=group,
+        public_key=key,
+        status=status,
+        since=since.isoformat(),
+        reason=reason,
+    )
 
 
 async def _copy(connection: Connection, table: str, kind: type[msgspec.Struct], rows: Iterable[msgspec.Struct]) -> None:

@@ -10,6 +10,7 @@ from psycopg import sql as composed
 from magi.eventstore.bus import Bus
 from magi.projections.errors import NoTables, OtherLayout
 from magi.projections.feed import STEADY, Batching
+from magi.projections.identity import stream_state
 from magi.projections.layout import KEYS, LAYOUT, SCRATCH, sql
 from magi.projections.postgres import Connection, connect, reachable
 from magi.projections.runner import Runner, position_of
@@ -98,7 +99,9 @@ class _Check:
         """Fold the log up to where the version's tables are."""
         reached: dict[str, int] = {}
         for projection in self._projections:
-            at = await self._stored_position(projection)
+            stored = await self._stored_position(projection)
+            # No further than the stream goes: a position beyond its end is a difference, and nothing to wait for.
+            at = min(stored, (await stream_state(self._bus, projection.stream)).last_sequence)
 
             def progressed(sequence: int, name: str = projection.name, to: int = at) -> None:
                 self._on_progress(name, sequence, to)

@@ -16,9 +16,12 @@ from magi.projections.postgres import Connection
 
 State = Literal["building", "live", "retired"]
 
-LOCK_TIMEOUT = "2s"
-"""How long a switch waits for queries that are using the views. Longer, and those that come after it would wait too."""
-SWITCH_TRIES = 15
+LOCK_TIMEOUT = "150ms"
+"""How long a switch waits for the queries that are using one of the views. Those that come after it wait too: for all
+five together less than Postgres' `deadlock_timeout` (1 s), so that a reader who holds one view and wants another, in
+another order than ours, sees us give up and is not the one that Postgres picks to end a deadlock."""
+SWITCH_TRIES = 60
+"""With the pauses between them 12 s at least."""
 
 
 class Version(Struct, frozen=True):

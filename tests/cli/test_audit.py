@@ -27,7 +27,7 @@ def test_an_earlier_head_makes_the_next_audit_short_and_is_still_there(auditor: 
     head = head_in(auditor.magi("audit", "verify", "--all").stdout)
     found = auditor.magi("audit", "verify", "--from", head)
     assert found.code == 0
-    assert "the log after 48: 0 events" in found.stdout
+    assert "the log after 48: no events" in found.stdout
     assert head_in(found.stdout) == head
     assert auditor.magi("audit", "verify", "--all", "--from", head).code == 0
     other = head[:-1] + ("0" if head[-1] != "0" else "1")

@@ -23,8 +23,13 @@ def text(found: Audit) -> str:
 def test_a_sound_log_is_told_with_its_head() -> None:
     shown = text(audit(Findings()))
     assert "the log: 8 events, sequences 1 to 8" in shown
-    assert "1 requests (1 pass, 0 open), 3 votes" in shown
+    assert "1 request (1 pass, 0 open), 3 votes" in shown
     assert shown.endswith(str(Head()))
+
+
+def test_nothing_new_has_no_sequences() -> None:
+    found = Audit("tail", Audited(0, 0, 8, 0, 0, {}, 0), Head(), Findings())
+    assert text(found).startswith("the log: no events\n")
 
 
 def test_some_requests_have_no_head() -> None:
@@ -56,7 +61,7 @@ def test_a_note_breaks_nothing_and_a_missing_strategy_leaves_it_open() -> None:
     findings = Findings()
     findings.add("MAGI_LOG", 1, "agent.x", 1, [Problem("suspended", "x")])
     assert audit(findings).outcome == "fine"
-    assert "1 notes." in text(audit(findings))
+    assert "1 note." in text(audit(findings))
     findings.add("MAGI_LOG", 1, "agent.x", 1, [Problem("strategy_missing", "x")])
     assert audit(findings).outcome == "unchecked"
     assert "not everything could" in text(audit(findings))

@@ -30,10 +30,12 @@ def test_a_whole_log_is_exported_and_fine_offline(auditor: Auditor, tmp_path: Pa
     found = auditor.magi("export", "--all", "--out", str(out))
     assert found.code == 0, found.stderr
     assert "6 requests, 48 events (sequences 1 to 48)" in found.stdout
-    assert json.loads(out.read_bytes().splitlines()[-1])["manifest"]["sha256"] in found.stdout
+    sha256 = json.loads(out.read_bytes().splitlines()[-1])["manifest"]["sha256"]
+    assert sha256 in found.stdout
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
     checked = offline(out)
     assert checked.code == 0, checked.stdout
+    assert sha256 in checked.stdout
     head = auditor.magi("audit", "verify", "--all").lines[-1]
     assert checked.lines[-1] == head
     assert offline(out, "--from", head).code == 0

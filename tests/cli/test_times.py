@@ -23,6 +23,7 @@ NOW = 1_769_860_800_000  # 2026-01-31T12:00:00Z
         ("2h", NOW - 2 * 3_600_000),
         ("7d", NOW - 7 * 86_400_000),
         (" 1w ", NOW - 7 * 86_400_000),
+        ("999999w", -62_135_596_800_000),  # for ever: there are no dates before the year 1
     ],
 )
 def test_a_time_is_read(text: str, expected: int) -> None:

@@ -2,15 +2,29 @@ import asyncio
 import json
 from random import Random
 
+import msgspec
 import pytest
 
+from magi.domain.clock import rfc3339
+from magi.domain.ids import VoterId, voter_aggregate
+from magi.domain.voter import VoterChanged, VoterSuspended
 from magi.embedded.ports import free_port
 from magi.eventstore.bus import Bus
 from magi.projections.errors import NotAllowed
 from magi.projections.postgres import connect
 from magi.projections.skips import skip
+from tests.eventstore.damage import MESSAGES, with_a_broken_block
 from tests.eventstore.logs import api, delete_message
-from tests.projections.histories import Said, histories_of, registered, requests, some_uuid
+from tests.projections.histories import (
+    START,
+    Said,
+    Stream,
+    histories_of,
+    new_directory,
+    registered,
+    requests,
+    some_uuid,
+)
 from tests.projections.postgres import PostgresServer
 from tests.projections.world import World
 from tests.proxy import Proxy
@@ -18,10 +32,10 @@ from tests.servers import NatsServer
 from tests.waiting import until
 
 
-async def skip_it(world: World, sequence: int, reason: str = "seen and understood") -> None:
+async def skip_it(world: World, sequence: int, reason: str = "seen and understood", *, projection: str = "") -> None:
     connection = await connect(world.url)
     try:
-        await skip(connection, sequence, reason, "tester")
+        await skip(connection, sequence, reason, "tester", projection)
     finally:
         await connection.close()
 
@@ -230,6 +244,23 @@ async def test_a_hole_stops_the_projection_until_an_operator_lets_it_go_over(wor
     assert not (await world.verified()).differences
 
 
+async def test_a_block_of_the_log_that_can_not_be_read_any_more_is_a_hole(
+    database: str, fresh_nats: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server says nothing of it to a consumer, ever."""
+    monkeypatch.setattr("magi.projections.runner.IDLE", 0.2)
+    name = await with_a_broken_block(fresh_nats, "broken.")
+    bus = await Bus.connect(fresh_nats.url, name="test")
+    world = World(bus, database, Stream(bus, name, "broken."), await new_directory(bus))
+    await world.projector()
+    (halt,) = (await world.halted()).live_halts
+    assert (halt.kind, halt.sequence) == ("hole", 1)
+    assert 1 < halt.last_sequence < MESSAGES
+    assert "can't be read" in halt.reason
+    await world.close()
+    await bus.close()
+
+
 async def test_a_stream_that_was_made_anew_is_refused(world: World) -> None:
     await world.log.put(requests(3))
     await world.projector()
@@ -262,3 +293,45 @@ async def test_a_nul_is_shown_as_a_replacement_and_stops_nothing(world: World) -
     status = await world.status()
     rows = await world.rows("SELECT reason FROM magi.votes")
     assert (rows, status.halts) == ([{"reason": "a�b"}], ())
+
+
+async def test_names_that_no_index_can_hold_stop_the_projection_as_any_other_event(world: World) -> None:
+    """Postgres says of them what it says of a full disk: that it is its own limit."""
+    random = Random(1)
+    long = "".join(random.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=8000))
+    said = requests(1, seed=9, first=90)[0]
+    await world.log.put([Said(said.aggregate, msgspec.structs.replace(said.event, request_id=long))])
+    name = f"voter.{long[:3900]}"
+    (voter,) = registered("melchior")
+    await world.directory.put([Said(type(voter.aggregate)(name), voter.event)])
+    await world.log.put(requests(3, seed=3))
+    await world.projector()
+
+    async def both() -> bool:
+        return bool(await world.positions()) and len((await world.status()).halts) == 2
+
+    await until(both, "both stand")
+    assert {halt.sequence for halt in (await world.status()).live_halts} == {1}
+    with pytest.raises(NotAllowed, match="requests and voters stand at 1"):
+        await skip_it(world, 1)
+    await skip_it(world, 1, projection="requests")
+    await skip_it(world, 1, projection="voters")
+    await world.caught_up()
+    assert not (await world.verified()).differences
+
+
+async def test_what_is_known_of_a_voter_outlives_its_projector(world: World) -> None:
+    await world.directory.put(registered("melchior"))
+    at, aggregate = rfc3339(START), voter_aggregate(VoterId("melchior"))
+    await world.directory.put([Said(aggregate, VoterSuspended(originator_id=aggregate, at=at, reason="slow", by="t"))])
+    projector = await world.projector()
+    await world.caught_up()
+    await projector.stop()
+    await world.directory.put(
+        [Said(aggregate, VoterChanged(originator_id=aggregate, at=at, description="new", by="t"))]
+    )
+    await world.projector()
+    await world.caught_up()
+    (row,) = await world.rows('SELECT description, kind, "group", status FROM magi.voters')
+    assert row == {"description": "new", "kind": "builtin", "group": "default", "status": "suspended"}
+    assert not (await world.verified()).differences

@@ -10,6 +10,7 @@ from magi.projections.postgres import connect
 from tests.projections.histories import registered, requests, some_uuid
 from tests.projections.test_projector import skip_it
 from tests.projections.world import World
+from tests.waiting import until
 
 
 async def states(world: World) -> dict[int, str]:
@@ -135,3 +136,40 @@ async def test_a_switch_waits_for_a_long_query_on_a_view_and_lets_the_others_thr
     await asyncio.wait_for(waits.wait(), 10)
     await reader.close()
     assert (await rebuilding).switched
+
+
+async def test_readers_who_take_the_views_in_another_order_are_not_the_ones_who_lose(world: World) -> None:
+    """A switch that waited for `votes` with `requests` in its hands would wait for this reader, and he for it."""
+    await world.rebuild().rebuild()
+    reader = await psycopg.AsyncConnection.connect(world.url)
+    rebuilding = asyncio.create_task(world.rebuild().rebuild())
+
+    async def waited_for() -> bool:
+        return bool(await world.rows("SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'magi.votes'::regclass"))
+
+    for _ in range(3):
+        await reader.execute("SELECT * FROM magi.votes")  # its transaction stays open
+        await until(waited_for, "the switch waits for the reader")
+        await reader.execute("SELECT * FROM magi.requests")
+        await reader.rollback()
+    await reader.close()
+    assert (await rebuilding).switched
+
+
+async def test_tables_that_are_ahead_of_a_stream_that_lost_its_end_are_replaced(world: World) -> None:
+    await world.log.put(requests(10))
+    projector = await world.projector()
+    await world.caught_up()
+    await projector.stop()
+    # As after a server was restored from an older copy of its files: the same stream, and less of it.
+    await world.rows(
+        "UPDATE magi_v1.positions SET sequence = sequence + 1000, digest = 'x' WHERE projection = 'requests'"
+    )
+    await world.projector()
+    (halt,) = (await world.halted()).live_halts
+    assert halt.kind == "stream"
+    async with asyncio.timeout(20):
+        assert (await world.rebuild().rebuild()).switched
+    await world.log.put(requests(3, seed=2, first=10))
+    await world.caught_up()
+    assert not (await world.verified()).differences

@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 
 from tests.projections.histories import registered, requests
@@ -42,8 +44,6 @@ async def test_an_extra_row_is_told(filled: World) -> None:
 
 
 async def test_verify_reads_one_moment_while_the_projector_goes_on(world: World) -> None:
-    import asyncio
-
     await world.projector()
     await world.log.put(requests(20))
     await world.caught_up()
@@ -53,3 +53,12 @@ async def test_verify_reads_one_moment_while_the_projector_goes_on(world: World)
         assert not (await world.verified()).differences
         rounds += 1
     await writing
+
+
+async def test_a_position_changed_by_hand_is_told_and_not_waited_for(filled: World) -> None:
+    await filled.rows("UPDATE magi_v1.positions SET sequence = sequence + 1000 WHERE projection = 'requests'")
+    async with asyncio.timeout(20):
+        (found,) = (await filled.verified()).differences
+    assert (found.table, found.key) == ("positions", {"projection": "requests"})
+    end = len(filled.log.stored)
+    assert (found.stored, found.folded) == ({"sequence": end + 1000}, {"sequence": end})

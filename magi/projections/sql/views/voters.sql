@@ -38,7 +38,7 @@ LEFT JOIN (
 
 COMMENT ON VIEW magi.voters IS 'One row a voter: what the directory says of it, and how it has voted.';
 COMMENT ON COLUMN magi.voters.voter_id IS 'Its id.';
-COMMENT ON COLUMN magi.voters.kind IS '`builtin` or `nats`; null when the directory doesn''t know it (yet).';
+COMMENT ON COLUMN magi.voters.kind IS 'How it is reached: `builtin`, `nats`, `websocket`, `http`, `llm`, `command` or `person`; null when the directory doesn''t know it (yet).';
 COMMENT ON COLUMN magi.voters."group" IS 'The group that panels are chosen from.';
 COMMENT ON COLUMN magi.voters.description IS 'What it judges, in its owner''s words.';
 COMMENT ON COLUMN magi.voters.status IS '`active`, `suspended` or `revoked`.';

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 from magi.domain.messages import Opinion, Task
 
 if TYPE_CHECKING:
-    from magi.voters.agent import Judge, VoterAgent
+    from magi.voters.agent import CannotJudge, Judge, VoterAgent
     from magi.voters.program import run
 
-__all__ = ["Judge", "Opinion", "Task", "VoterAgent", "run"]
+__all__ = ["CannotJudge", "Judge", "Opinion", "Task", "VoterAgent", "run"]
 
 
 def __getattr__(name: str) -> Any:

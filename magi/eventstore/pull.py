@@ -156,9 +156,19 @@ class PullConsumer:
             await self._unsubscribe(sub)
             return
         # Never cancelled: when the answer to a cancelled flush comes, nats-py stops reading from the connection.
-        draining = asyncio.create_task(sub.drain())  # type: ignore[no-untyped-call]
+        draining = asyncio.create_task(self._leave(sub))
         draining.add_done_callback(self._drained)
         await asyncio.wait([draining], timeout=LEAVE)
+
+    async def _leave(self, sub: Subscription) -> None:
+        # nats-py writes a flush's ping at once, before the unsubscription that waits in its buffer: the drain is over
+        # before the server has heard of it, and what is sent meanwhile is lost until its ack_wait (3 of 180 stops on a
+        # busy machine). After a flush the unsubscription is on its way, and the drain's own ping behind it.
+        try:
+            await self._bus.nc._send_unsubscribe(sub._id)
+            await self._bus.nc.flush()
+        finally:
+            await sub.drain()  # type: ignore[no-untyped-call]
 
     def _drained(self, draining: asyncio.Task[None]) -> None:
         error = None if draining.cancelled() else draining.exception()

@@ -55,9 +55,19 @@ def gone(pid: int) -> bool:
         return True
 
 
+OTHERS: set[int] = set()
+"""The children that were there before: other tests' servers."""
+
+
+@pytest.fixture(autouse=True)
+def count_from_here() -> None:
+    OTHERS.clear()
+    OTHERS.update(process.pid for process in psutil.Process().children(recursive=True))
+
+
 def children() -> list[int]:
-    """Pids of ours, zombies too."""
-    return [process.pid for process in psutil.Process().children(recursive=True)]
+    """Pids of ours since the test began, zombies too."""
+    return [process.pid for process in psutil.Process().children(recursive=True) if process.pid not in OTHERS]
 
 
 def written(file: Path) -> int | None:

@@ -14,6 +14,7 @@ from magi.cli.context import Context
 from magi.cli.findings import Finding, error, ok, warning
 from magi.cli.http_get import CannotGet, get
 from magi.cli.sizes import rough_size
+from magi.cli.tls import gateway_tls
 from magi.embedded.datadir import holder
 
 NEAR_FULL = 2 * 2**30
@@ -72,12 +73,15 @@ def check_programs() -> Finding:
 
 async def check_gateway(ctx: Context) -> Finding:
     """Whether a gateway listens and is ready."""
-    url = ctx.note.url if ctx.note else f"ws://{ctx.settings.gateway.host}:{ctx.settings.gateway.port}"
+    settings = ctx.settings.gateway
+    scheme = "wss" if settings.tls_cert else "ws"
+    url = ctx.note.url if ctx.note else f"{scheme}://{ctx.settings.gateway.host}:{ctx.settings.gateway.port}"
     if not url:
         return warning("gateway", "not started yet", "wait a moment; `magi serve` says when it is ready")
     where = urlsplit(url)
     try:
-        status, _ = await get(f"http://{where.netloc}/readyz")
+        http = "https" if where.scheme == "wss" else "http"
+        status, _ = await get(f"{http}://{where.netloc}/readyz", gateway_tls(url, settings.tls_ca))
     except CannotGet as problem:
         advice = "start one with `magi gateway`; `magi serve` starts its own again: see logs/gateway.log"
         return error("gateway", f"none answers at {url}: {problem}", advice)
@@ -91,12 +95,14 @@ async def check_postgres(url: str) -> Finding:
     check = "postgres"
     import psycopg  # here: it takes a tenth of a second, and every command would pay for it
 
+    from magi.projections.postgres import problem_of
+
     if not url:
         return warning(check, "none is configured", "the projections need one: `magi serve`, or set postgres.url")
     try:
         connection = await psycopg.AsyncConnection.connect(url, connect_timeout=TIMEOUT, autocommit=True)
     except (psycopg.Error, OSError) as problem:
-        return error(check, f"can't connect: {_first_line(problem)}", "is it running, and is postgres.url right?")
+        return error(check, f"can't connect: {problem_of(problem, url)}", "is it running, and is postgres.url right?")
     async with connection:
         number = connection.info.server_version
     return judge_postgres(number)
@@ -112,7 +118,3 @@ def judge_postgres(number: int) -> Finding:
     if number // 10000 < OLDEST_POSTGRES:
         return error("postgres", f"version {version}", f"MAGI needs {OLDEST_POSTGRES} or newer")
     return ok("postgres", f"version {version} answers")
-
-
-def _first_line(problem: Exception) -> str:
-    return (str(problem) or type(problem).__name__).splitlines()[0]

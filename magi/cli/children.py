@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import structlog
@@ -26,6 +26,8 @@ STOP = ((signal.SIGTERM, 2.2),)
 """A part takes at most 2 s to finish what it has in hand. With the gateway's head start and the servers' 2 s, a whole
 stop stays below 5 s even when a part has to be killed; what it leaves comes again at the next start."""
 _LOOK_EVERY = 0.02
+_SECRETS = frozenset({"MAGI_TOKEN", "MAGI_VOTER_TOKEN", "MAGI_VOTER_SEED"})
+"""Of ours, and of no use to a part."""
 _PASSED_ON = ("MAGI_", "PYTHON", "COVERAGE_", "LANG", "LC_", "SSL_", "VIRTUAL_ENV")
 
 
@@ -36,20 +38,32 @@ class PartCommand(Struct, frozen=True):
     arguments: tuple[str, ...]
     port_variable: str = ""
     """Where it is told, when it starts again, the port that it had: its clients look for it there."""
+    environment: Mapping[str, str] = {}
+    """Set for this part only."""
+    passed_on: tuple[str, ...] = _PASSED_ON
+    """How the names of the variables begin that it gets from our environment."""
 
 
 class PartProcess:
     """One part, started again when it ends by itself."""
 
-    def __init__(self, data: DataDir, command: PartCommand, environment: Mapping[str, str]) -> None:
-        """`environment` is set besides what is passed on of our own."""
+    def __init__(
+        self,
+        data: DataDir,
+        command: PartCommand,
+        environment: Mapping[str, str],
+        on_ready: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`environment` is set besides what is passed on of our own. `on_ready` is called after each start."""
         self.name = command.name
         self._data = data
         self._command = command
         self._environment = dict(environment)
         self._log = data.logs / f"{command.name}.log"
         self._note = data.run / f"{command.name}.json"
+        self._on_ready = on_ready
         self._port: int | None = None
+        self._operations_port: int | None = None
         self._supervisor = Supervisor(command.name, self._launch, self._restarted)
 
     @property
@@ -83,10 +97,12 @@ class PartProcess:
     async def _launch(self) -> Child:
         set_aside_big_log(self._log)
         since = log_size(self._log)
-        environment = {key: value for key, value in os.environ.items() if key.startswith(_PASSED_ON)}
-        environment |= self._environment | {"MAGI_PART": self.name}
+        environment = {k: v for k, v in os.environ.items() if k.startswith(self._command.passed_on) and k not in _SECRETS}
+        environment |= {**self._environment, **self._command.environment, "MAGI_PART": self.name}
         if self._port and self._command.port_variable:
             environment[self._command.port_variable] = str(self._port)
+        if self._operations_port:  # it is scraped there
+            environment["MAGI_OPERATIONS_PORT"] = str(self._operations_port)
         child = await spawn(
             Command(
                 argv=(sys.executable, "-m", "magi", *self._command.arguments, "--data", str(self._data.path)),
@@ -112,5 +128,7 @@ class PartProcess:
         except asyncio.CancelledError:
             await child.stop(STOP)
             raise
-        self._port = read_note(self._note).port
+        note = read_note(self._note)
+        self._port, self._operations_port = note.port, note.operations_port
+        self._on_ready()
         return child

@@ -12,11 +12,14 @@ from msgspec import Struct
 from nats.aio.client import Client
 
 from magi.cli import logs
-from magi.cli.settings import FILE, Setting, Settings, SettingsError, load
+from magi.cli.nats_access import seed_file
+from magi.cli.settings import FILE, NatsSettings, Setting, Settings, SettingsError, load
+from magi.cli.tls import nats_tls
 from magi.embedded.datadir import holder
 from magi.embedded.files import write_atomically
 from magi.eventstore.bus import Bus, CannotConnect
 from magi.eventstore.declarations import Overrides, StreamDeclaration, load_declarations
+from magi.eventstore.rights import Component, inbox_prefix
 
 T = TypeVar("T")
 DEFAULT_DATA = Path(".magi")
@@ -77,24 +80,31 @@ class Context(Struct, frozen=True):
         overrides = Overrides(replicas=self.settings.nats.replicas, partitions=self.settings.orchestrator.partitions)
         return load_declarations(overrides=overrides)
 
-    async def connect(self, name: str, attempts: int = 1) -> Bus:
-        """Connect to NATS as a part of MAGI. Raises CannotConnect, SettingsError."""
+    async def connect(self, component: Component, name: str = "", attempts: int = 1) -> Bus:
+        """Connect to NATS as a part of MAGI, with its own seed. Raises CannotConnect, SettingsError."""
         nats = self.settings.nats
         if not nats.url:
             raise NotRunning(
                 f"no MAGI is running over {self.data}: start one with `magi serve`, "
                 "name its data directory with --data or MAGI_DATA, or set nats.url"
             )
-        return await Bus.connect(nats.url, name=name, seed=_seed(nats.seed_file), attempts=attempts)
+        return await Bus.connect(
+            nats.url,
+            name=name or component,
+            seed=_seed(nats, component),
+            inbox_prefix=inbox_prefix(component),
+            tls=nats_tls(nats),
+            attempts=attempts,
+        )
 
     @contextlib.asynccontextmanager
-    async def bus(self, name: str = "magi cli") -> AsyncIterator[Bus]:
-        """A connection for the length of a command. What is not wrong is not logged."""
+    async def bus(self, component: Component) -> AsyncIterator[Bus]:
+        """A connection for the length of a command, as who may do what it does. What is not wrong is not logged."""
         level = self.settings.log.level
         quiet: Any = level if level in ("debug", "error") else "warning"
         logs.configure(msgspec.structs.replace(self.settings.log, level=quiet))
         # More than one try: nats-server cuts off whoever is about to connect while it reads its users anew.
-        bus = await self.connect(name, attempts=3)
+        bus = await self.connect(component, f"magi cli, {component}", attempts=3)
         try:
             yield bus
         finally:
@@ -103,17 +113,19 @@ class Context(Struct, frozen=True):
     @contextlib.asynccontextmanager
     async def nats(self) -> AsyncIterator[Client]:
         """The nats-py client of such a connection."""
-        async with self.bus() as bus:
+        async with self.bus("operator") as bus:
             yield bus.nc
 
 
-def _seed(file: str) -> str | None:
-    if not file:
+def _seed(nats: NatsSettings, component: Component) -> str | None:
+    if not (nats.seed_file or nats.seed_dir):
         return None
+    name = "nats.seed_file" if nats.seed_file else "nats.seed_dir"
+    file = Path(nats.seed_file) if nats.seed_file else seed_file(Path(nats.seed_dir), component)
     try:
-        return Path(file).read_text().strip()
+        return file.read_text().strip()
     except OSError as error:
-        raise SettingsError(f"nats.seed_file: {file}: {error.strerror}") from None
+        raise SettingsError(f"{name}: {file}: {error.strerror}") from None
 
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:

@@ -16,7 +16,7 @@ from magi.embedded.errors import (
 )
 from magi.embedded.servers import EmbeddedServers
 from magi.embedded.supervisor import ServerRestarted
-from magi.embedded.users import NatsUser
+from magi.embedded.users import NatsEdge, NatsService, NatsUser
 
 __all__ = [
     "DataDir",
@@ -26,6 +26,8 @@ __all__ = [
     "EmbeddedError",
     "EmbeddedServers",
     "Endpoints",
+    "NatsEdge",
+    "NatsService",
     "NatsUser",
     "PostgresVersionError",
     "ServerFailed",

@@ -25,8 +25,11 @@ import msgspec
 from magi.embedded.errors import DataDirError, DataDirLocked, DataDirVersionError
 from magi.embedded.files import sync_directory, write_atomically
 
-FORMAT: Final = 1
-"""The layout that this program writes, and the only one that it reads. Raised when an older program would misread."""
+FORMAT: Final = 2
+"""The layout that this program writes. Raised when an older program would misread it."""
+
+_TAKEN_OVER = (1,)
+"""Older layouts that become the present one. 1: the streams lay in the server's global account (`nats.py`)."""
 
 _FOLDERS = ("keys", "nats", "postgres", "run", "logs")
 
@@ -216,7 +219,7 @@ def _check_or_write_version(path: Path) -> None:
             reads,
             "restore that file from a backup, or choose another directory (--data)",
         ) from None
-    if found.format != FORMAT:
+    if found.format not in (FORMAT, *_TAKEN_OVER):
         raise DataDirVersionError(
             path,
             f"format {found.format} (written by MAGI {found.magi})",
@@ -230,6 +233,8 @@ def _check_or_write_version(path: Path) -> None:
             "nats/ is missing, and with it the log; restore it from a backup, or remove the whole data directory "
             "to begin anew",
         )
+    if found.format != FORMAT:  # before anything else changes: what is half of the new format, only we can read
+        write_atomically(file, msgspec.json.encode(_Version(format=FORMAT, magi=_program_version())) + b"\n")
     for folder in _FOLDERS:  # the others can be made again, so that someone may have removed them
         (path / folder).mkdir(mode=0o700, exist_ok=True)
 

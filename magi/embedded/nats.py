@@ -23,7 +23,7 @@ from magi.embedded.process import Child, Command, spawn
 from magi.embedded.resources import nats_server_configuration, nats_server_program
 from magi.embedded.runfile import ServerNote, read_note, write_note
 from magi.embedded.supervisor import ServerRestarted, Supervisor
-from magi.embedded.users import NatsUser, kept, render
+from magi.embedded.users import NO_EDGE, STREAMS_ACCOUNT, NatsEdge, NatsUser, kept, render
 
 NAME: Final = "nats-server"
 
@@ -51,7 +51,8 @@ class EmbeddedNats:
     """One nats-server over DATA/nats, on loopback, restarted when it ends by itself, always on the same ports.
 
     `sync_interval` is "always" (an acknowledged message is on disk) or a duration ("2m", the server's own default: a
-    power cut loses what was acknowledged since). `users` replaces the users of the last run; None keeps them, so that
+    power cut loses what was acknowledged since). `components` are users for as long as it runs, and `edge` is what
+    those at the edge have of the rest. `users` replaces the other users of the last run; None keeps them, so that
     voters can connect before anybody has read the directory. `max_file_store` is in bytes; None: 3/4 of the free disk.
     `start_within` is in seconds: 10 ms are usual, a log of a million messages takes 1.4 s.
 
@@ -63,6 +64,8 @@ class EmbeddedNats:
         data: DataDir,
         *,
         sync_interval: str = "always",
+        components: Iterable[NatsUser] = (),
+        edge: NatsEdge = NO_EDGE,
         users: Iterable[NatsUser] | None = None,
         max_file_store: int | None = None,
         start_within: float = 60.0,
@@ -71,9 +74,11 @@ class EmbeddedNats:
         if not _SYNC_INTERVAL.match(sync_interval):
             raise ValueError(f'sync_interval: expected "always" or a duration such as "2m", got {sync_interval!r}')
         self.seed_file = data.keys / "magi.nk"
-        """The seed of the key that MAGI's own parts connect with: `nats.connect(url, nkeys_seed=…)`."""
+        """The seed of the key that may do everything: `nats.connect(url, nkeys_seed=…)`."""
         self._data = data
         self._sync_interval = sync_interval
+        self._components = tuple(components)
+        self._edge = edge
         self._users = None if users is None else tuple(users)
         self._max_file_store = -1 if max_file_store is None else max_file_store
         self._start_within = start_within
@@ -81,8 +86,8 @@ class EmbeddedNats:
         self._ports: tuple[int, int] | None = None
         self._configuring = asyncio.Lock()  # nobody changes the files while the server reads them
         self._supervisor = Supervisor(NAME, self._launch, on_restart)
-        if self._users:
-            render(nkey.generate()[0], self._users)  # refuse them here rather than in the middle of a start
+        if self._users or self._components:
+            self._render(nkey.generate()[0], self._users or ())  # refuse them here rather than in the middle of a start
 
     @property
     def port(self) -> int:
@@ -123,7 +128,7 @@ class EmbeddedNats:
         await self._supervisor.failed()
 
     async def set_users(self, users: Iterable[NatsUser]) -> None:
-        """Make these all the users besides MAGI's own parts, once started. In force when this returns: those who are
+        """Make these all the users besides the components, once started. In force when this returns: those who are
         on the list no more have been cut off, the others kept their connections.
 
         When the server is just being restarted, it comes back with these. Raises ValueError for a key or a subject
@@ -132,7 +137,7 @@ class EmbeddedNats:
         """
         self._started_on()
         users = tuple(users)
-        content = render(self._component, users)
+        content = self._render(self._component, users)
         async with self._configuring:
             before = self._users_file.read_bytes()
             write_atomically(self._users_file, content)
@@ -170,6 +175,9 @@ class EmbeddedNats:
                 raise UsersUnknown(f"whether nats-server took the new users is unknown: {error}") from error
             # It was killed meanwhile, and everybody cut off with it: the next one begins with the new file.
 
+    def _render(self, component: str, users: Iterable[NatsUser]) -> bytes:
+        return render(component, (*self._components, *users), self._edge)
+
     @property
     def _configuration(self) -> Path:
         return self._data.nats / "nats-server.conf"
@@ -201,9 +209,11 @@ class EmbeddedNats:
             if not self._component:
                 self._component = nkey.kept(self.seed_file)
             if self._users is None:
-                self._users = kept(self._users_file)
+                own = {component.public_key for component in self._components}
+                self._users = tuple(user for user in kept(self._users_file) if user.public_key not in own)
+            _take_over(self._data.nats / "jetstream")
             write_atomically(self._configuration, nats_server_configuration().read_bytes())
-            write_atomically(self._users_file, render(self._component, self._users))
+            write_atomically(self._users_file, self._render(self._component, self._users))
             wanted = self._ports or _still_free(note)
             try:
                 return await self._started(program, wanted)
@@ -258,6 +268,13 @@ class EmbeddedNats:
             "MAGI_NATS_SYNC_INTERVAL": _quoted(self._sync_interval),
             "MAGI_NATS_MAX_FILE_STORE": str(self._max_file_store),
         }
+
+
+def _take_over(streams: Path) -> None:
+    """Before there were accounts the streams lay in the global one: give them to theirs."""
+    before, now = streams / "$G", streams / STREAMS_ACCOUNT
+    if before.is_dir() and not now.exists():
+        before.rename(now)
 
 
 def _quoted(text: str) -> str:

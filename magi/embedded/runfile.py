@@ -16,6 +16,8 @@ class ServerNote(msgspec.Struct, frozen=True):
     """Where it listens on 127.0.0.1; None until that is known. Kept after the stop: the next start prefers it."""
     monitor_port: int | None = None
     """nats-server's HTTP monitoring."""
+    operations_port: int | None = None
+    """Where a part shows its metrics; None when it doesn't."""
 
 
 NO_NOTE = ServerNote(pid=None, port=None)

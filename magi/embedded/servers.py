@@ -10,7 +10,7 @@ from magi.embedded.datadir import DataDir
 from magi.embedded.nats import EmbeddedNats
 from magi.embedded.postgres import EmbeddedPostgres
 from magi.embedded.supervisor import ServerRestarted
-from magi.embedded.users import NatsUser
+from magi.embedded.users import NO_EDGE, NatsEdge, NatsUser
 
 
 class EmbeddedServers:
@@ -30,13 +30,22 @@ class EmbeddedServers:
         data_dir: DataDir,
         *,
         sync_interval: str = "always",
+        components: Iterable[NatsUser] = (),
+        edge: NatsEdge = NO_EDGE,
         users: Iterable[NatsUser] | None = None,
         want_nats: bool = True,
         want_postgres: bool = True,
         on_restart: Callable[[ServerRestarted], None] = lambda restarted: None,
     ) -> None:
         self._nats = (
-            EmbeddedNats(data_dir, sync_interval=sync_interval, users=users, on_restart=on_restart)
+            EmbeddedNats(
+                data_dir,
+                sync_interval=sync_interval,
+                components=components,
+                edge=edge,
+                users=users,
+                on_restart=on_restart,
+            )
             if want_nats
             else None
         )
@@ -69,7 +78,7 @@ class EmbeddedServers:
 
     @property
     def nats_seed_file(self) -> Path:
-        """The file with the seed of MAGI's own key: `nats.connect(nats_url, nkeys_seed=str(nats_seed_file))`."""
+        """The file with the seed of the key that may do everything: `nats.connect(…, nkeys_seed=str(…))`."""
         return self.nats.seed_file
 
     @property

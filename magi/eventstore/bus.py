@@ -7,6 +7,9 @@ ours; the client closes for good on an error that it doesn't know, so whoever co
 
 import asyncio
 import itertools
+import re
+import ssl
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Self
 
@@ -18,6 +21,8 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 from nats.errors import MaxPayloadError
+
+from magi.eventstore.tls import explain
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +38,7 @@ PING_EVERY = 10
 TOO_LARGE = 10054
 """The server's error code for a message that is too large."""
 _SWEEP = 0.5
+_DENIED = re.compile(r'subscription to "([^"]+)"', re.IGNORECASE)
 
 Handler = Callable[[Msg], Awaitable[None]]
 
@@ -98,6 +104,16 @@ class Bus:
         self.closed = asyncio.Event()
         """Set when the client gave up for good, not by `close`. The process must end, so that it is started anew."""
         self.reconnects = 0
+        self.unanswered = 0
+        """How often somebody waited in vain for an answer."""
+        self.retries: Counter[str] = Counter()
+        """How often something was tried again, by stream; as are the next two."""
+        self.conflicts: Counter[str] = Counter()
+        """Appends that lost to another writer."""
+        self.lost_acks: Counter[str] = Counter()
+        """Appends that were stored, although no acknowledgement came."""
+        self.denied: set[str] = set()
+        """The subjects that the server didn't let us subscribe to on this connection."""
         self._up = asyncio.Event()
         self._closing = False
         self._problem = ""
@@ -110,9 +126,16 @@ class Bus:
 
     @classmethod
     async def connect(
-        cls, url: str, *, name: str, seed: str | None = None, inbox_prefix: str = "_INBOX", attempts: int = 1
+        cls,
+        url: str,
+        *,
+        name: str,
+        seed: str | None = None,
+        inbox_prefix: str = "_INBOX",
+        tls: ssl.SSLContext | None = None,
+        attempts: int = 1,
     ) -> Self:
-        """Connect to `url`, proving the nkey `seed` when one is given.
+        """Connect to `url`, proving the nkey `seed` when one is given, and by TLS or not at all when `tls` is.
 
         `attempts` bounds the tries before the first success; afterwards it reconnects for ever. Raises CannotConnect.
         """
@@ -120,22 +143,24 @@ class Bus:
             _check_seed(seed)
         attempt = 1
         while True:
-            bus = cls(Client(), name)  # a client that failed to connect keeps what is left of its try
+            client = Client() if tls is None else _TlsClient()  # one that failed to connect keeps what is left of it
+            bus = cls(client, name)
             try:
-                await bus._connect(url, seed, inbox_prefix)
+                await bus._connect(url, seed, inbox_prefix, tls)
                 return bus
             except (OSError, NatsError, TimeoutError, ValueError) as error:
                 if attempt == attempts:
-                    reason = bus._problem or str(error) or type(error).__name__
-                    raise CannotConnect(f"can't connect to NATS at {url}: {reason}") from error
+                    reason = explain(error) or bus._problem or str(error) or type(error).__name__
+                    raise CannotConnect(f"can't connect to NATS at {_shown(url)}: {reason}") from error
             await asyncio.sleep(min(0.1 * 2 ** (attempt - 1), 2.0))
             attempt += 1
 
-    async def _connect(self, url: str, seed: str | None, inbox_prefix: str) -> None:
+    async def _connect(self, url: str, seed: str | None, inbox_prefix: str, tls: ssl.SSLContext | None) -> None:
         await self.nc.connect(
             url,
             name=self.name,
             nkeys_seed_str=seed,
+            tls=tls,
             inbox_prefix=inbox_prefix.encode(),
             error_cb=self._on_error,
             reconnected_cb=self._on_reconnected,
@@ -167,6 +192,9 @@ class Bus:
             self._sweeper.cancel()
         if self._telling:
             self._telling.cancel()
+        if not self.nc.is_connected:
+            # Nobody is there to flush to: nats-py would raise what the lost connection did, and leave its tasks behind.
+            self.nc._pending, self.nc._pending_data_size = [], 0
         if not self.nc.is_closed:
             await self.nc.close()
         self._up.clear()
@@ -174,6 +202,8 @@ class Bus:
 
     async def _on_error(self, error: Exception) -> None:
         problem = str(error) or type(error).__name__
+        if found := _DENIED.search(problem):
+            self.denied.add(found[1])
         if "authorization violation" in problem.lower() and not self._up.is_set():
             self._refused += 1
             if self._refused == REFUSALS:
@@ -191,6 +221,7 @@ class Bus:
         if self._up.is_set():
             log.info("nats_disconnected", component=self.name)
         self._up.clear()
+        self.denied.clear()
         self._give_up_waiting("the connection was lost")  # what was sent on it is answered no more
         await self._tell(self.on_disconnected)
 
@@ -218,8 +249,19 @@ class Bus:
     def _give_up_waiting(self, reason: str) -> None:
         for future, _ in self._waiting.values():
             if not future.done():
+                self.unanswered += 1
                 future.set_exception(NoAck(reason))
         self._waiting.clear()
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection now."""
+        return self._up.is_set()
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for an answer."""
+        return len(self._waiting)
 
     async def subscribe(self, subject: str, handler: Handler) -> Subscription:
         """Call `handler` for each message, one after the other. The client's own queue is unbounded: see to it.
@@ -311,8 +353,25 @@ class Bus:
         for token in [t for t, (_, deadline) in self._waiting.items() if deadline < now]:
             future, _ = self._waiting.pop(token)
             if not future.done():
+                self.unanswered += 1
                 future.set_exception(NoAck("nothing came in time"))
         self._sweeper = self._loop.call_later(_SWEEP, self._sweep)
+
+
+def _shown(url: str) -> str:
+    """Without the user and password that may be in it."""
+    return ",".join(
+        f"{one.partition('://')[0]}://{one.rpartition('@')[2]}" if "@" in one else one for one in url.split(",")
+    )
+
+
+class _TlsClient(Client):
+    """nats-py goes on without TLS, and shows its signature, to whoever says that it isn't wanted."""
+
+    def _connect_command(self) -> bytes:
+        if not self._server_info.get("tls_required"):
+            raise NatsError("the server doesn't want TLS, which is asked for here")
+        return super()._connect_command()
 
 
 def _size(headers: Mapping[str, str]) -> int:

@@ -27,6 +27,7 @@ async def judge(task: Task) -> Opinion:
 
 run("bus", judge)
 """
+MODEL_KEY = "sk-of-a-model-0123456789"
 KINDS = {
     "melchior": "builtin",
     "bus": "nats",
@@ -90,7 +91,9 @@ async def web_voters() -> AsyncIterator[str]:
         assert task["type"] == "task"
         return web.json_response({"vote": "pass", "reason": "the hook has no objection"})
 
-    async def model(_: web.Request) -> web.Response:
+    async def model(request: web.Request) -> web.Response:
+        if request.headers.get("Authorization") != f"Bearer {MODEL_KEY}":
+            return web.json_response({"error": {"message": "no such key"}}, status=401)
         return web.json_response(completion({"reason": "It meets the rubric.", "vote": "pass", "confidence": 0.8}))
 
     app = web.Application()
@@ -107,7 +110,7 @@ async def web_voters() -> AsyncIterator[str]:
 
 @pytest.fixture
 async def operator(tmp_path: Path) -> AsyncIterator[Operator]:
-    with Serve(tmp_path / "data") as serve:
+    with Serve(tmp_path / "data", MODEL_KEY=MODEL_KEY) as serve:
         async with AsyncExitStack() as exits:
             yield Operator(serve, exits)
 
@@ -121,7 +124,14 @@ async def test_a_panel_of_all_kinds_decides(operator: Operator, tmp_path: Path) 
             await operator.add("bus"),
             await operator.add("socket"),
             await operator.add("hook", "--url", f"{address}/hook", "--allow-private"),
-            await operator.add("model", "--model", "m-1", "--base-url", f"{address}/v1", "--rubric", "Is it so?"),
+            await operator.add(
+                "model",
+                "--model",
+                "m-1",
+                "--base-url",
+                f"{address}/v1",
+                *("--rubric", "Is it so?", "--key-variable", "MODEL_KEY"),
+            ),
             await operator.add("lint", "--command", str(EXAMPLES / "no_todo.sh")),
             await operator.add("ada"),
         ]

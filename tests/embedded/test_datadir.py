@@ -107,6 +107,14 @@ def test_another_format_is_refused_with_what_was_found_and_what_to_do(tmp_path: 
     assert holder(tmp_path / "data") is None  # the lock is not kept
 
 
+def test_an_older_format_becomes_the_present_one(tmp_path: Path) -> None:
+    DataDir.open(tmp_path / "data").close()
+    version = tmp_path / "data" / "version"
+    version.write_text('{"format":1,"magi":"0.1.0"}')
+    DataDir.open(tmp_path / "data").close()
+    assert f'"format":{FORMAT}' in version.read_text()
+
+
 def test_a_directory_with_other_things_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("…")
     with pytest.raises(DataDirError, match=r"thesis\.tex"):

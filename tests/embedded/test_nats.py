@@ -125,7 +125,7 @@ async def test_a_path_may_hold_anything_printable(tmp_path_factory: pytest.TempP
         await client.jetstream().add_stream(name="KEPT", subjects=["kept"])
         await client.close()
         await server.stop()
-        assert (data.nats / "jetstream" / "$G" / "streams" / "KEPT").is_dir()
+        assert (data.nats / "jetstream" / "MAGI" / "streams" / "KEPT").is_dir()
 
 
 async def test_a_killed_server_comes_back_on_its_ports_with_its_data(data: DataDir) -> None:
@@ -255,6 +255,41 @@ async def test_a_removed_user_is_cut_off_and_the_others_are_not(server: Embedded
     assert one.complaints == []
     await first.close()
     await magi.close()
+
+
+async def test_streams_from_before_there_were_accounts_are_taken_over(data: DataDir) -> None:
+    server = EmbeddedNats(data)
+    await server.start()
+    client = await as_magi(server)
+    await client.jetstream().add_stream(name="KEPT", subjects=["kept"])
+    await client.jetstream().publish("kept", b"from before")
+    await client.close()
+    await server.stop()
+    (data.nats / "jetstream" / "MAGI").rename(data.nats / "jetstream" / "$G")
+    server = EmbeddedNats(data)
+    await server.start()
+    try:
+        client = await as_magi(server)
+        assert (await client.jetstream().get_msg("KEPT", 1)).data == b"from before"
+        await client.close()
+    finally:
+        await server.stop()
+
+
+async def test_components_are_users_beside_those_that_are_set(data: DataDir) -> None:
+    component, voter = generate(), generate()
+    rights = NatsUser(component[0], publish=("a",), subscribe=("_INBOX.>",))
+    server = EmbeddedNats(data, components=[rights])
+    await server.start()
+    await server.set_users([NatsUser(voter[0], publish=("b",), subscribe=())])
+    await server.stop()
+    server = EmbeddedNats(data, components=[rights])  # and not twice, though the file of the last run has it
+    await server.start()
+    try:
+        for seed in (component[1], voter[1]):
+            await (await nats.connect(server.url, nkeys_seed_str=seed)).close()
+    finally:
+        await server.stop()
 
 
 async def test_users_outlive_a_restart_of_magi(data: DataDir) -> None:

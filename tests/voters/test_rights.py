@@ -15,6 +15,7 @@ from magi.eventstore.direct import DirectReader
 from magi.eventstore.presence import alive
 from magi.eventstore.rights import voter_rights
 from magi.voters.agent import VoterAgent
+from tests.eventstore.rights import EDGE
 from tests.orchestrator.world import World
 from tests.servers import NatsServer
 from tests.voters.judges import expected_vote, judge_by_content
@@ -33,9 +34,8 @@ class Locked:
         for voter in (A, B):
             public, self.seeds[voter] = nkey.generate()
             rights = voter_rights(voter)
-            users.append(NatsUser(public, rights.publish, rights.subscribe))
-        authorization = f"authorization {{\n{render(component, users).decode()}\n}}"
-        self.server = NatsServer(directory, config=authorization)
+            users.append(NatsUser(public, rights.publish, rights.subscribe, rights.account))
+        self.server = NatsServer(directory, config=render(component, users, EDGE).decode())
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A TCP proxy between a client and a server, for what a network does to a connection: cut it, or lose one direction."""
+"""A TCP proxy between clients and servers, for what a network does to a connection: cut it, or lose one direction."""
 
 import asyncio
 import contextlib
@@ -7,10 +7,11 @@ from typing import Self
 
 
 class Proxy:
-    """Forwards to ``127.0.0.1:<port>`` while it is entered. Clients connect to `url`."""
+    """Forwards to ``127.0.0.1:<port>`` while it is entered; to several in turn, passing over those that are down.
+    Clients connect to `url`, or to `port`."""
 
-    def __init__(self, port: int) -> None:
-        self._port = port
+    def __init__(self, *ports: int) -> None:
+        self._ports = list(ports)
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._losing = False
@@ -32,9 +33,13 @@ class Proxy:
         await self._server.wait_closed()
 
     @property
-    def url(self) -> str:
+    def port(self) -> int:
         assert self._server
-        return f"nats://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return int(self._server.sockets[0].getsockname()[1])
+
+    @property
+    def url(self) -> str:
+        return f"nats://127.0.0.1:{self.port}"
 
     def lose_answers(self) -> None:
         """Throw away what the server says from now on, until `pass_answers` or `cut`."""
@@ -54,7 +59,7 @@ class Proxy:
         self.connections += 1
         self._writers.add(writer)
         with contextlib.suppress(OSError):  # as when the server is down, or a side was cut
-            up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._port)
+            up_reader, up_writer = await self._connect()
             self._writers.add(up_writer)
             requests = asyncio.create_task(self._copy(reader, up_writer))
             try:
@@ -65,6 +70,15 @@ class Proxy:
                 self._writers.discard(up_writer)
         writer.transport.abort()
         self._writers.discard(writer)
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection to the server whose turn it is, or to the next one that is up. Raises OSError."""
+        for _ in self._ports[1:]:
+            self._ports.append(self._ports.pop(0))
+            with contextlib.suppress(OSError):
+                return await asyncio.open_connection("127.0.0.1", self._ports[0])
+        self._ports.append(self._ports.pop(0))
+        return await asyncio.open_connection("127.0.0.1", self._ports[0])
 
     async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):

@@ -6,9 +6,19 @@ what stands before them: a scanner can tell a real token from a lookalike withou
 
 import hashlib
 import zlib
+from collections.abc import Sequence
 from typing import Literal
 
+from msgspec import Struct
+
+from magi.domain.clock import milliseconds
+from magi.domain.errors import InvalidMessage
+
 TokenKind = Literal["i", "v"]
+
+INITIATE, READ, ADMIN = "initiate", "read", "admin"
+"""What an Initiator's token may be good for: to submit and read what it submitted, or only to read. `admin` is
+reserved: nothing can be administered over the wire yet, so none is issued."""
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _DIGITS = frozenset(_ALPHABET)
@@ -52,3 +62,40 @@ def token_hash(token: str) -> str:
 def token_id(sha256: str) -> str:
     """Names a token without telling it: the first 12 characters of its hash."""
     return sha256[:12]
+
+
+class Token(Struct, frozen=True):
+    """What is kept of a token."""
+
+    sha256: str
+    scopes: tuple[str, ...]
+    expires: str = ""
+    """RFC 3339; empty: never."""
+    issued: str = ""
+    """RFC 3339."""
+
+    def has_expired(self, now: int) -> bool:
+        """At `now`, in milliseconds since 1970."""
+        return bool(self.expires) and now >= milliseconds(self.expires)
+
+
+def vote_scope(voter_id: str) -> str:
+    """The scope of a voter's tokens."""
+    return f"vote:{voter_id}"
+
+
+def check_initiator_scopes(scopes: Sequence[str]) -> tuple[str, ...]:
+    """The scopes that a new token of an Initiator gets, sorted; none means `initiate`. Raises InvalidMessage."""
+    for scope in scopes:
+        if scope == ADMIN:
+            raise InvalidMessage("scope: admin is reserved: there is nothing that it would allow yet")
+        if scope not in (INITIATE, READ):
+            raise InvalidMessage(f"scope: expected {INITIATE} or {READ}, got {scope[:80]!r}")
+    return tuple(sorted(set(scopes))) or (INITIATE,)
+
+
+def check_expiry(expires: str, now: int) -> str:
+    """When a new token expires, or empty for never. Raises InvalidMessage when it would have expired at `now`."""
+    if expires and milliseconds(expires) <= now:
+        raise InvalidMessage(f"expires: expected a time to come, got {expires}")
+    return expires

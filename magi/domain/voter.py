@@ -8,6 +8,7 @@ from msgspec import Struct
 from magi.domain.clock import milliseconds
 from magi.domain.event import Event
 from magi.domain.panel import DEFAULT_GROUP, VoterStatus
+from magi.domain.tokens import Token, vote_scope
 
 VoterKind = Literal["builtin", "nats", "websocket", "http", "llm", "command", "person"]
 """How it is reached: in MAGI itself, on the bus, by WebSocket, by a webhook, as a language model, as an executable, or
@@ -64,6 +65,20 @@ class VoterTokenIssued(Event, frozen=True, kw_only=True, tag="voter_token_issued
     token_id: str
     """Names the token without telling it: the first 12 characters of its hash."""
     sha256: str
+    scopes: tuple[str, ...] = ()
+    """What it is good for; none: the votes of this voter."""
+    expires: str = ""
+    """RFC 3339; empty: never."""
+    by: str
+
+
+class VoterTokenExpires(Event, frozen=True, kw_only=True, tag="voter_token_expires"):
+    """A token that is valid has an end from now on, or an earlier one: another takes its place."""
+
+    token_id: str
+    expires: str
+    """RFC 3339."""
+    reason: str = ""
     by: str
 
 
@@ -82,6 +97,20 @@ class VoterSuspended(Event, frozen=True, kw_only=True, tag="voter_suspended"):
     by: str
 
 
+class VoterOnProbation(Event, frozen=True, kw_only=True, tag="voter_on_probation"):
+    """Its time out is over, and it is tried: it got a task whose vote doesn't count."""
+
+    reason: str = ""
+    by: str
+
+
+class VoterKept(Event, frozen=True, kw_only=True, tag="voter_kept"):
+    """It doesn't answer, and stays in service all the same: without it there would be too few."""
+
+    reason: str = ""
+    by: str
+
+
 class VoterReinstated(Event, frozen=True, kw_only=True, tag="voter_reinstated"):
     reason: str = ""
     by: str
@@ -97,8 +126,11 @@ VoterEvent = (
     | VoterChanged
     | VoterKeyChanged
     | VoterTokenIssued
+    | VoterTokenExpires
     | VoterTokenRevoked
     | VoterSuspended
+    | VoterOnProbation
+    | VoterKept
     | VoterReinstated
     | VoterRevoked
 )
@@ -117,8 +149,8 @@ class Voter(Struct, frozen=True):
     capacity: int = CAPACITY
     max_attempts: int = MAX_ATTEMPTS
     settings: dict[str, Any] = {}
-    tokens: dict[str, str] = {}
-    """Valid tokens: token id to SHA-256."""
+    tokens: dict[str, Token] = {}
+    """Those that are not revoked, by their ids; some may have expired."""
     status: VoterStatus = "active"
     since: str = ""
     """When it got its status, RFC 3339."""
@@ -128,6 +160,10 @@ class Voter(Struct, frozen=True):
     """When a suspended voter is tried again, RFC 3339; empty: only when somebody reinstates it."""
     ejections: int = 0
     """How often in a row it was suspended for not answering."""
+    tried: bool = False
+    """Whether it is tried with probes, since it was suspended last."""
+    kept: str = ""
+    """When it was last kept in service although it didn't answer, RFC 3339; empty: not since it got its status."""
 
     def on_probation(self, now: int) -> bool:
         """Whether it is suspended and to be tried, at `now` (milliseconds since 1970)."""
@@ -164,9 +200,17 @@ def evolve(state: Voter, event: VoterEvent) -> Voter:
         case VoterKeyChanged(public_key=key):
             return replace(state, public_key=key)
         case VoterTokenIssued():
-            return replace(state, tokens={**state.tokens, event.token_id: event.sha256})
+            token = Token(event.sha256, event.scopes or (vote_scope(state.voter_id),), event.expires, event.at)
+            return replace(state, tokens={**state.tokens, event.token_id: token})
+        case VoterTokenExpires(token_id=which, expires=expires):
+            tokens = {i: replace(t, expires=expires) if i == which else t for i, t in state.tokens.items()}
+            return replace(state, tokens=tokens)
         case VoterTokenRevoked(token_id=revoked):
             return replace(state, tokens={i: h for i, h in state.tokens.items() if i != revoked})
+        case VoterOnProbation():
+            return replace(state, tried=True)
+        case VoterKept():
+            return replace(state, kept=event.at)
         case VoterSuspended():
             ejections = event.ejections or state.ejections
             state = replace(state, status="suspended", reason=event.reason, until=event.until, ejections=ejections)
@@ -174,4 +218,4 @@ def evolve(state: Voter, event: VoterEvent) -> Voter:
             state = replace(state, status="active", reason=reason, until="")
         case VoterRevoked(reason=reason):
             state = replace(state, status="revoked", reason=reason, until="", tokens={})
-    return replace(state, since=event.at)
+    return replace(state, since=event.at, tried=False, kept="")

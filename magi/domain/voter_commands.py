@@ -5,19 +5,22 @@ from typing import Any, NamedTuple
 from magi.domain.clock import milliseconds, rfc3339
 from magi.domain.errors import Conflict, InvalidMessage, UnknownVoter
 from magi.domain.ids import check_name
-from magi.domain.tokens import token_id
+from magi.domain.tokens import check_expiry, token_id, vote_scope
 from magi.domain.voter import (
     CAPACITY,
     MAX_ATTEMPTS,
     Voter,
     VoterChanged,
     VoterEvent,
+    VoterKept,
     VoterKeyChanged,
     VoterKind,
+    VoterOnProbation,
     VoterRegistered,
     VoterReinstated,
     VoterRevoked,
     VoterSuspended,
+    VoterTokenExpires,
     VoterTokenIssued,
     VoterTokenRevoked,
 )
@@ -32,6 +35,8 @@ LONGEST_EJECTION = 600_000
 """… at most."""
 FORGIVEN_AFTER = 600_000
 """Milliseconds in service after which earlier ejections are forgotten."""
+KEPT_AGAIN = 600_000
+"""Milliseconds after which it is said once more that a voter is only kept for lack of others."""
 
 
 class Register(NamedTuple):
@@ -77,6 +82,22 @@ class IssueToken(NamedTuple):
     sha256: str
     by: str
     now: int
+    expires: str = ""
+    """RFC 3339; empty: never."""
+
+
+class RotateTokens(NamedTuple):
+    """A new token takes the place of all others, which expire once there was time to deploy it."""
+
+    voter_id: str
+    sha256: str
+    until: int
+    """When the others expire that would not before."""
+    reason: str
+    by: str
+    now: int
+    expires: str = ""
+    """When the new one does, RFC 3339; empty: never."""
 
 
 class RevokeToken(NamedTuple):
@@ -107,6 +128,24 @@ class Eject(NamedTuple):
     longest: int = LONGEST_EJECTION
 
 
+class BeginProbation(NamedTuple):
+    """Its time out is over, and it has a task whose vote doesn't count."""
+
+    voter_id: str
+    reason: str
+    by: str
+    now: int
+
+
+class Keep(NamedTuple):
+    """It doesn't answer, and must stay all the same: there would be too few without it."""
+
+    voter_id: str
+    reason: str
+    by: str
+    now: int
+
+
 class Recover(NamedTuple):
     """It answered when it was tried."""
 
@@ -132,7 +171,21 @@ class Revoke(NamedTuple):
     now: int
 
 
-VoterCommand = Register | Change | ChangeKey | IssueToken | RevokeToken | Suspend | Eject | Recover | Reinstate | Revoke
+VoterCommand = (
+    Register
+    | Change
+    | ChangeKey
+    | IssueToken
+    | RotateTokens
+    | RevokeToken
+    | Suspend
+    | Eject
+    | BeginProbation
+    | Keep
+    | Recover
+    | Reinstate
+    | Revoke
+)
 
 
 def decide(state: Voter, command: VoterCommand) -> list[VoterEvent]:
@@ -157,10 +210,8 @@ def decide(state: Voter, command: VoterCommand) -> list[VoterEvent]:
             if state.kind != "nats":
                 raise Conflict(f"voter {command.voter_id!r} is of the kind {state.kind}: it has no key")
             return [VoterKeyChanged(at=at, public_key=key, reason=reason, by=by)]
-        case IssueToken(sha256=sha256, by=by) if token_id(sha256) not in state.tokens:
-            if state.kind not in ("websocket", "person"):
-                raise Conflict(f"voter {command.voter_id!r} is of the kind {state.kind}: it needs no token")
-            return [VoterTokenIssued(at=at, token_id=token_id(sha256), sha256=sha256, by=by)]
+        case IssueToken() | RotateTokens():
+            return _issue(state, command)
         case RevokeToken(token_id=which, reason=reason, by=by):
             if which not in state.tokens:
                 raise Conflict(f"voter {command.voter_id!r} has no valid token {which!r}")
@@ -169,6 +220,11 @@ def decide(state: Voter, command: VoterCommand) -> list[VoterEvent]:
             return [VoterSuspended(at=at, reason=reason, by=by)]
         case Eject():
             return _eject(state, command)
+        case BeginProbation(reason=reason, by=by, now=now) if state.on_probation(now) and not state.tried:
+            return [VoterOnProbation(at=at, reason=reason, by=by)]
+        case Keep(reason=reason, by=by, now=now) if state.status == "active":
+            if not state.kept or now - milliseconds(state.kept) > KEPT_AGAIN:
+                return [VoterKept(at=at, reason=reason, by=by)]
         case Recover(reason=reason, by=by, now=now) if state.on_probation(now):
             return [VoterReinstated(at=at, reason=reason, by=by)]
         case Reinstate(reason=reason, by=by) if state.status == "suspended":
@@ -209,6 +265,27 @@ def _change(state: Voter, command: Change) -> list[VoterEvent]:
     if not new:
         return []
     return [VoterChanged(at=rfc3339(command.now), reason=command.reason, by=command.by, **new)]
+
+
+def _issue(state: Voter, command: IssueToken | RotateTokens) -> list[VoterEvent]:
+    new = token_id(command.sha256)
+    if new in state.tokens:
+        return []
+    if state.kind not in ("websocket", "person"):
+        raise Conflict(f"voter {command.voter_id!r} is of the kind {state.kind}: it needs no token")
+    at, by, scopes = rfc3339(command.now), command.by, (vote_scope(command.voter_id),)
+    expires = check_expiry(command.expires, command.now)
+    events: list[VoterEvent] = [
+        VoterTokenIssued(at=at, token_id=new, sha256=command.sha256, scopes=scopes, expires=expires, by=by)
+    ]
+    if isinstance(command, RotateTokens):
+        until = rfc3339(command.until)
+        events += [
+            VoterTokenExpires(at=at, token_id=old, expires=until, reason=command.reason, by=by)
+            for old, token in state.tokens.items()
+            if not token.has_expired(command.until)
+        ]
+    return events
 
 
 def _eject(state: Voter, command: Eject) -> list[VoterEvent]:

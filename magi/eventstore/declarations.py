@@ -22,7 +22,8 @@ INBOX = "MAGI_INBOX"
 TASKS = "MAGI_TASKS"
 DIRECTORY = "MAGI_DIRECTORY"
 PRESENCE = "KV_magi_presence"
-REQUIRED = (LOG, INBOX, TASKS, DIRECTORY, PRESENCE)
+USAGE = "KV_magi_usage"
+REQUIRED = (LOG, INBOX, TASKS, DIRECTORY, PRESENCE, USAGE)
 
 PARTITIONS = "magi.partitions"
 """The inbox's metadata key for the number of its partitions: kept on the stream, so that all parts read the same."""

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from magi.eventstore import stream_config
-from magi.eventstore.declarations import PRESENCE, StreamDeclaration
+from magi.eventstore.declarations import PRESENCE, USAGE, StreamDeclaration
 from magi.eventstore.stream_config import StreamConfig
 from magi.eventstore.units import format_duration, format_size
 
@@ -124,6 +124,10 @@ EXCEPTIONS: Mapping[tuple[str, str], Rule] = {
 }
 """By stream and field, where one stream's promise is another."""
 
+DISPENSABLE = frozenset({PRESENCE, USAGE})
+"""Streams that may be missing: that is worth a line, and not a stop. Presence is in memory and any part makes it again;
+nothing is decided by when a token was used."""
+
 FIXED = frozenset(
     {
         "storage",
@@ -143,8 +147,7 @@ FIXED = frozenset(
 def compare(declaration: StreamDeclaration, live: StreamConfig | None) -> list[Difference]:
     """Every field in which `live` (None: there is no such stream) is not as declared, in the fields' order."""
     if live is None:
-        # The presence stream is in memory and any part makes it again: that it is missing is worth a line, not a stop.
-        missing = Difference(declaration.name, "stream", "present", "missing", declaration.name != PRESENCE)
+        missing = Difference(declaration.name, "stream", "present", "missing", declaration.name not in DISPENSABLE)
         return [missing]
     return [
         Difference(declaration.name, field, format_value(field, declared), format_value(field, actual), weaker)

@@ -109,9 +109,14 @@ class JetStreamLog(Generic[E]):
                 raise StoreUnavailable(f"{self.stream} refuses events: {error}") from error
             there = await self._patiently(lambda: self.direct.next_of_subject(subject, expected + 1))
             if there and self._recorded(there).event.id == event_id:
+                self.bus.lost_acks[self.stream] += 1
                 log.info("lost_ack", stream=self.stream, sequence=there.sequence)
                 return there.sequence
+            self.bus.conflicts[self.stream] += 1
             raise AppendConflict(f"{subject}: {error}") from error
 
     async def _patiently(self, operation: Callable[[], Awaitable[T]]) -> T:
-        return await patiently(operation, self.stream, self._patience)
+        return await patiently(operation, self.stream, self._patience, self._tried_again)
+
+    def _tried_again(self) -> None:
+        self.bus.retries[self.stream] += 1

@@ -16,7 +16,16 @@ _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 1.0
 
 
-async def patiently(operation: Callable[[], Awaitable[T]], stream: str, patience: float = PATIENCE) -> T:
+def nothing() -> None:
+    """Counts nothing."""
+
+
+async def patiently(
+    operation: Callable[[], Awaitable[T]],
+    stream: str,
+    patience: float = PATIENCE,
+    on_retry: Callable[[], None] = nothing,
+) -> T:
     """Do it, again and again while `stream` doesn't answer. Raises StoreUnavailable after `patience` seconds."""
     give_up = asyncio.get_running_loop().time() + patience
     pause = _FIRST_PAUSE
@@ -26,5 +35,6 @@ async def patiently(operation: Callable[[], Awaitable[T]], stream: str, patience
         except BusError as error:
             if asyncio.get_running_loop().time() + pause > give_up:
                 raise StoreUnavailable(f"{stream}: {error}") from error
+            on_retry()
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
             pause = min(2 * pause, _LONGEST_PAUSE)

@@ -7,11 +7,15 @@ INBOX = "MAGI_INBOX"
 TASKS = "MAGI_TASKS"
 DIRECTORY = "MAGI_DIRECTORY"
 PRESENCE = "KV_magi_presence"
+USAGE = "KV_magi_usage"
 
 LOG_PREFIX = "magi.log."
 LIVE_PREFIX = "magi.live."
 DIRECTORY_PREFIX = "magi.directory."
 PRESENCE_PREFIX = "$KV.magi_presence."
+USAGE_PREFIX = "$KV.magi_usage."
+QUOTAS = "magi.quotas.*"
+"""What each gateway tells the others of what is used of it; no stream keeps it."""
 
 GROUP = "orchestrator"
 """The priority group of the inbox's consumers: one orchestrator at a time reads a partition."""
@@ -52,3 +56,12 @@ def notice_initiator(initiator: str) -> str:
 
 def notice_voter(voter: str) -> str:
     return f"magi.notices.voter.{voter}"
+
+
+def quotas(gateway: str) -> str:
+    return f"magi.quotas.{gateway}"
+
+
+def token_use(token_id: str) -> str:
+    """When a token was used last."""
+    return f"{USAGE_PREFIX}token.{token_id}"

@@ -27,6 +27,10 @@ class Unauthorized(Refused):
     code = "unauthorized"
 
 
+class Forbidden(Refused):
+    code = "forbidden"
+
+
 class TooLarge(Refused):
     code = "too_large"
 

@@ -15,13 +15,14 @@ from magi.domain.voting_request import Adjudicated, Received, RequestEvent
 from magi.eventstore.history import CorruptHistory, EventStore, Recorded, StoreError
 from magi.eventstore.notices import Existing, Notice
 from magi.gateway import errors, wire
+from magi.gateway.client import CONTINUITY_LOST
 from magi.gateway.hub import Hub
+from magi.gateway.metrics import Figures
 from magi.gateway.outbound import Outbound
 from magi.gateway.tracker import Tracker
 
 log = structlog.get_logger(__name__)
 
-TRY_AGAIN_LATER = 1013
 LAG = 0.05
 """Seconds until the log is read again when it doesn't have yet what came live: in a cluster a replica may answer that
 is behind the leader."""
@@ -38,6 +39,7 @@ class Following:
         outbound: Outbound,
         refuse: Callable[[Refused, str | None], None],
         spawn: Callable[[Coroutine[Any, Any, None]], None],
+        figures: Figures,
     ) -> None:
         """`refuse` sends an error about a request; `spawn` runs what must end with the connection."""
         self.initiator = initiator
@@ -46,6 +48,7 @@ class Following:
         self._outbound = outbound
         self._refuse = refuse
         self._spawn = spawn
+        self._figures = figures
         self._trackers: dict[AggregateId, Tracker] = {}
 
     def __len__(self) -> int:
@@ -153,9 +156,13 @@ class Following:
         if tracker is None:
             return
         if not tracker.live(event.originator_version):
+            self._figures.holes += tracker.behind
             self._go_on(tracker)
         elif self._learn(tracker, event):
             self._tell(tracker, event)
+            if isinstance(event, Adjudicated):
+                asked = asyncio.get_running_loop().time() - tracker.asked_at if tracker.asked_at else None
+                self._figures.told(event, asked)
             self._go_on(tracker)
 
     def on_notice(self, notice: Notice) -> None:
@@ -175,6 +182,12 @@ class Following:
         """Live events may have been missed."""
         for tracker in list(self._trackers.values()):
             tracker.doubt = True
+            self._go_on(tracker)
+
+    def look(self) -> None:
+        """To be called every few seconds: the last live events of a request may have been lost without a trace."""
+        for tracker in list(self._trackers.values()):
+            tracker.look()
             self._go_on(tracker)
 
     # --- Telling -----------------------------------------------------------------------------------------------------
@@ -211,7 +224,7 @@ class Following:
         except StoreError as error:
             # What was missed can't be told now: the client resumes when it can be.
             log.warning("catch_up_failed", request=tracker.aggregate, error=str(error))
-            self._outbound.close(TRY_AGAIN_LATER, "try again later")
+            self._outbound.close(CONTINUITY_LOST, "resume: events may be missing")
         else:
             if tracker.behind and tracker.position == position:
                 await asyncio.sleep(LAG)

@@ -22,6 +22,9 @@ from magi.eventstore.notices import Notice, decode_notice
 
 log = structlog.get_logger(__name__)
 
+_NOBODY = InitiatorId("GATEWAY")
+"""The Initiator of no event: names have no capitals. To listen for it shows whether we may listen to live events."""
+
 
 class Listener(Protocol):
     """A session, as the hub sees it."""
@@ -48,17 +51,37 @@ class Hub:
         self._listeners: dict[InitiatorId, set[Listener]] = defaultdict(set)
         self._watchers: dict[AggregateId, set[Listener]] = defaultdict(set)
         self._subscriptions: dict[InitiatorId, list[Subscription]] = {}
+        self._listening = False
+        """Whether what was missed while there was no connection has been seen to."""
+
+    @property
+    def attached(self) -> bool:
+        """Whether live events come, as far as this side can tell."""
+        return self._listening and not any(s.startswith(subjects.LIVE_PREFIX) for s in self._bus.denied)
 
     async def start(self) -> None:
+        """Raises BusError."""
+        await self._bus.subscribe(subjects.live(_NOBODY), self._on_live)
+        self._bus.on_disconnected.append(self._on_disconnected)
         self._bus.on_reconnected.append(self._on_reconnected)
+        self._listening = True
 
     async def stop(self) -> None:
-        if self._on_reconnected in self._bus.on_reconnected:
-            self._bus.on_reconnected.remove(self._on_reconnected)
+        self._listening = False
+        for callbacks, callback in (
+            (self._bus.on_disconnected, self._on_disconnected),
+            (self._bus.on_reconnected, self._on_reconnected),
+        ):
+            if callback in callbacks:
+                callbacks.remove(callback)
 
     def listeners(self) -> list[Listener]:
         """Every session that has joined."""
         return [listener for group in self._listeners.values() for listener in group]
+
+    def connections(self, initiator: InitiatorId) -> int:
+        """How many of its sessions have joined."""
+        return len(self._listeners.get(initiator, ()))
 
     async def join(self, initiator: InitiatorId, listener: Listener) -> None:
         """Bring `listener` the Initiator's notices, and the events of what it watches. Raises BusError."""
@@ -120,6 +143,10 @@ class Hub:
 
         return on_notice
 
+    async def _on_disconnected(self) -> None:
+        self._listening = False
+
     async def _on_reconnected(self) -> None:
         for listener in self.listeners():
             listener.on_gap()
+        self._listening = True

@@ -5,7 +5,9 @@ drain. So whoever lets too much pile up, or takes nothing for too long, is cut o
 """
 
 import asyncio
-from collections import deque
+import socket
+import struct
+from collections import Counter, deque
 
 import structlog
 from websockets.asyncio.server import ServerConnection
@@ -13,7 +15,7 @@ from websockets.exceptions import ConnectionClosed
 
 log = structlog.get_logger(__name__)
 
-TOO_SLOW = 4001
+TOO_SLOW, NO_PONG = 4001, 4002
 _CLOSING = 1.0
 """Seconds for a close frame to get through to a client that may not read."""
 
@@ -21,8 +23,10 @@ _CLOSING = 1.0
 class Outbound:
     """The queue and the writer of one connection. `stuck_since` is when the frame being written was begun."""
 
-    def __init__(self, connection: ServerConnection, limit: int) -> None:
-        """`limit` is how many bytes may wait when another frame comes: a single one can be had however large it is."""
+    def __init__(self, connection: ServerConnection, limit: int, cut_off: Counter[str] | None = None) -> None:
+        """`limit` is how many bytes may wait when another frame comes: a single one can be had however large it is.
+        `cut_off` counts the clients that are cut off, by reason."""
+        self._cut_off = Counter() if cut_off is None else cut_off
         self._connection = connection
         self._limit = limit
         self._queue: deque[bytes] = deque()
@@ -33,12 +37,22 @@ class Outbound:
         self._closing: tuple[int, str] | None = None
         self._loop = asyncio.get_running_loop()
         self.stuck_since: float | None = None
+        self._pong: asyncio.Future[float] | None = None
+        """The answer to the last ping."""
+        self._ping_due = False
+        self._looks = 0
+        """Since the last pong, or since the last ping while none has come."""
         self._writer = asyncio.create_task(self._write())
 
     @property
     def closing(self) -> bool:
         """Whether the connection is being closed from this side."""
         return self._closing is not None
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that are not sent yet."""
+        return self._bytes
 
     def send(self, frame: bytes) -> None:
         """Queue a text frame. Cuts the client off when too much waits already."""
@@ -62,11 +76,35 @@ class Outbound:
         if self._closing is None:
             self._closing = (code, reason)
             self._wake.set()
+            self._room.set()  # nothing more is queued: nobody has to wait
+
+    def look(self, looks: int) -> None:
+        """Is the client there still? To be called again and again: each `looks` times it is pinged, and when it hasn't
+        answered after as many it is closed with 4002.
+
+        Times and not seconds: after a pause of our own every client would be late by the clock. Nor does it count while
+        its frames, and its pong behind them, wait for us to read them.
+        """
+        self._looks += 1
+        if self._closing:
+            return
+        if not self._ping_due and (self._pong is None or self._pong.done()):
+            if self._looks >= looks:
+                self._looks = 0
+                self._ping_due = True
+                self._wake.set()
+        elif self._connection.recv_messages.paused:
+            self._looks = 0
+        elif self._looks >= looks:
+            self._cut_off["no_pong"] += 1
+            log.info("client_gone", remote=str(self._connection.remote_address))
+            self.close(NO_PONG, "no pong")
 
     def cut_off(self) -> None:
         """The client doesn't read: drop what waits for it and close with 4001."""
         if self._closing and self._closing[0] == TOO_SLOW:
             return
+        self._cut_off["too_slow"] += 1
         log.info("client_cut_off", remote=str(self._connection.remote_address), waiting_bytes=self._bytes)
         self._closing = (TOO_SLOW, "too slow")
         self._queue.clear()
@@ -100,6 +138,11 @@ class Outbound:
                 if self._closing:
                     await self._say_goodbye(*self._closing)
                     return
+                if self._ping_due:
+                    self.stuck_since = self._loop.time()
+                    self._pong = asyncio.ensure_future(await self._connection.ping())
+                    self.stuck_since = None
+                    self._ping_due = False
                 self._wake.clear()
                 await self._wake.wait()
         except ConnectionClosed:
@@ -112,6 +155,13 @@ class Outbound:
         try:
             await asyncio.wait_for(self._connection.close(code, reason), _CLOSING)
         except TimeoutError:
-            pass
+            self._forget()
         finally:
             self._connection.transport.abort()
+
+    def _forget(self) -> None:
+        """Have the kernel drop what it holds for the client: closed as usual, the socket would keep megabytes for
+        minutes, for somebody who doesn't read."""
+        sock = self._connection.transport.get_extra_info("socket")
+        if sock is not None and sock.fileno() >= 0:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

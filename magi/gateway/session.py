@@ -1,37 +1,39 @@
-"""One Initiator's connection: lets it in, and answers each of its messages."""
+"""An Initiator's connection: what each of its messages means (PROTOCOL §1)."""
 
 import asyncio
-from collections.abc import Coroutine
 from typing import Any
 
 import structlog
-from msgspec import Struct
+from msgspec import Struct, field
 from websockets.asyncio.server import ServerConnection
-from websockets.exceptions import ConnectionClosed
 
 from magi.domain.directory import Principal
 from magi.domain.errors import Refused, RequestConflict
-from magi.domain.ids import RequestId
+from magi.domain.ids import InitiatorId, RequestId
 from magi.domain.messages import Submission, encode
-from magi.domain.panel import choose_panel
+from magi.domain.panel import choose_panel, weights
 from magi.domain.strategies import choose
-from magi.domain.tokens import is_token, token_hash
+from magi.domain.tokens import INITIATE, READ, Token, is_token, token_hash
 from magi.domain.voting_request import RequestEvent, content_digest
 from magi.eventstore import subjects
 from magi.eventstore.bus import Bus, BusError, Rejected
 from magi.eventstore.directory import DirectoryView
 from magi.eventstore.log import JetStreamLog
+from magi.eventstore.presence import now_ms
 from magi.gateway import errors, wire
-from magi.gateway.following import TRY_AGAIN_LATER, Following
+from magi.gateway.client import FORBIDDEN, TOO_MANY, ClientSession
+from magi.gateway.following import Following
 from magi.gateway.hub import Hub
-from magi.gateway.outbound import Outbound
-from magi.gateway.rate import Bucket
+from magi.gateway.metrics import Figures
+from magi.gateway.quotas import Quotas
 from magi.gateway.settings import Limits
 from magi.gateway.tracker import Tracker
 
 log = structlog.get_logger(__name__)
 
-RATE, AUTHENTICATION_TIMEOUT, TOO_MANY_ERRORS, TOKEN_REVOKED, BINARY, INTERNAL = 4003, 4502, 4505, 4507, 1003, 1011
+AGAIN = 1.0
+"""Seconds after which a request that is sent again, and has no answer yet, is submitted again: the answer may have been
+lost. Before that a flood of one request would be one of submissions, and use up the quota."""
 
 
 class Services(Struct, frozen=True):
@@ -41,121 +43,105 @@ class Services(Struct, frozen=True):
     log: JetStreamLog[RequestEvent]
     directory: DirectoryView
     hub: Hub
+    quotas: Quotas
     partitions: int
     panel_size: int
     default_group: str
     limits: Limits
+    default_panel: str = ""
+    figures: Figures = field(default_factory=Figures)
 
 
 def authenticate(services: Services, token: str) -> Principal | None:
-    """Whom a token names, or None."""
+    """The Initiator whom a token names, or None."""
     if not is_token(token, "i"):
         return None
-    return services.directory.directory.authenticate(token_hash(token))
+    directory = services.directory.directory
+    found = directory.authenticate(token_hash(token))
+    return found if found and directory.admits(found, now_ms()) else None
 
 
-class Session:
-    """Lives as long as its connection. `principal` is None until the client has authenticated."""
+class Session(ClientSession[Principal]):
+    """See `ClientSession`."""
+
+    client = "initiator"
 
     def __init__(self, connection: ServerConnection, services: Services, principal: Principal | None) -> None:
-        self._connection = connection
+        super().__init__(connection, services.limits, principal, services.figures)
         self._services = services
-        self._limits = services.limits
-        self.principal = principal
-        self.outbound = Outbound(connection, services.limits.outbound_bytes)
         self._following: Following | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._serving = asyncio.current_task()
-        self._errors = 0
-        self._bucket = Bucket(services.limits.messages_per_second, services.limits.burst)
+        self._connected: InitiatorId | None = None
+        """Whose connection it counts as."""
 
-    async def run(self) -> None:
-        """Serve the connection until it ends."""
-        try:
-            if self.principal:
-                self._following = await self._follow(self.principal)
-            await self._serve()
-        except ConnectionClosed:
-            pass
-        except BusError as error:
-            log.warning("session_failed", error=str(error))
-            self.outbound.close(TRY_AGAIN_LATER, "try again later")
-        finally:
-            await self._end()
+    def _find(self, token: str) -> Principal | None:
+        return authenticate(self._services, token)
 
-    def check_token(self) -> None:
-        """Close the connection if its token is valid no more."""
-        if self.principal and not self._services.directory.directory.is_valid(self.principal):
-            self.outbound.close(TOKEN_REVOKED, "token revoked")
+    def _token(self, principal: Principal) -> Token | None:
+        return self._services.directory.directory.token(principal)
 
-    def abort(self) -> None:
-        """End the connection and the session at once, whatever it waits for."""
-        self.outbound.abort()
-        if self._serving:
-            self._serving.cancel()
+    def _may(self, principal: Principal, *scopes: str) -> bool:
+        """Whether the token is good for one of these."""
+        token = self._token(principal)
+        return token is not None and not token.has_expired(now_ms()) and not set(scopes).isdisjoint(token.scopes)
 
-    async def _serve(self) -> None:
-        if self.principal is None:
-            try:
-                async with asyncio.timeout(self._limits.authentication_seconds):
-                    while self.principal is None and not self.outbound.closing:
-                        await self._next()
-            except TimeoutError:
-                self.outbound.close(AUTHENTICATION_TIMEOUT, "authentication timeout")
-        while True:  # to the end, also while we close: unread, its frames would keep its close frame from being read
-            await self._next()
-
-    async def _next(self) -> None:
-        await self.outbound.room()  # who doesn't take the answers is asked no further questions
-        await self._frame(await self._connection.recv())
-
-    async def _end(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        if self._following:
-            await self._following.stop()
-        self.outbound.close(1000, "")
-        await self.outbound.finished()
-
-    async def _follow(self, principal: Principal) -> Following:
+    async def _begin(self, principal: Principal) -> bytes:
         services = self._services
-        following = Following(
-            principal.initiator_id, services.log, services.hub, self.outbound, self._refuse, self._spawn
-        )
-        await following.start()
-        return following
-
-    # --- Messages ----------------------------------------------------------------------------------------------------
-
-    async def _frame(self, frame: str | bytes) -> None:
-        if self.outbound.closing:
-            return  # it came while we waited for the next one
-        if isinstance(frame, bytes):
-            self.outbound.close(BINARY, "text frames only")
-            return
-        incoming = wire.decode(frame, self._limits)
-        wait = self._bucket.take()
-        if wait:
-            limited = errors.RateLimited(f"more than {self._limits.messages_per_second} messages a second", wait)
-            self._refuse(limited, incoming.request_id, RATE)
-            return
-        try:
-            if incoming.error:
-                raise incoming.error
-            assert incoming.message is not None
-            await self._dispatch(incoming.message)
-            self._errors = 0
-        except ConnectionClosed:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, it has an answer, and the connection lives on
-            self._refuse(errors.of(error), incoming.request_id)
-
-    async def _dispatch(self, message: wire.ClientMessage) -> None:
-        if isinstance(message, wire.Authenticate):
-            await self._authenticate(message)
-            return
         if self._following is None:
-            raise errors.Unauthorized("authenticate first")
+            if not self._may(principal, INITIATE, READ):
+                self.close(FORBIDDEN, "forbidden: this token is good for nothing here")
+                return b""
+            if self._connected is None and not self._connect(principal.initiator_id):
+                self.close(TOO_MANY, "too many connections")
+                return b""
+            following = Following(
+                principal.initiator_id,
+                services.log,
+                services.hub,
+                self.outbound,
+                self._refuse,
+                self._spawn,
+                services.figures,
+            )
+            await following.start()
+            self._following = following
+        return wire.authenticated(principal.initiator_id)
+
+    @property
+    def open_requests(self) -> int:
+        return len(self._following) if self._following is not None else 0
+
+    def look(self) -> None:
+        if self._following is not None:
+            self._following.look()
+
+    def _connect(self, initiator: InitiatorId) -> bool:
+        """Count this connection, if there may be one more."""
+        quotas = self._services.quotas
+        if quotas.connections(initiator) >= self._limits.connections or not quotas.may_connect(initiator):
+            return False
+        self._connected = initiator
+        quotas.connected(initiator)
+        return True
+
+    async def _leave(self) -> None:
+        if self._connected:
+            self._services.quotas.disconnected(self._connected)
+        if self._following is not None:  # it is false when nothing is open
+            await self._following.stop()
+
+    def _decode(self, text: str) -> tuple[wire.ClientMessage | None, RequestId | None, Refused | None]:
+        incoming = wire.decode(text, self._limits)
+        return incoming.message, incoming.request_id, incoming.error
+
+    def _error(self, refused: Refused, about: str | None) -> bytes:
+        return wire.error(refused, about)
+
+    async def _dispatch(self, message: Any) -> None:
+        assert self._following is not None
+        assert self.principal is not None
+        scopes = (INITIATE,) if isinstance(message, wire.Request) else (INITIATE, READ)
+        if not self._may(self.principal, *scopes):
+            raise errors.Forbidden(f"{message.__struct_config__.tag}: not allowed with this token")
         match message:
             case wire.Request():
                 await self._request(message, self._following)
@@ -163,17 +149,6 @@ class Session:
                 await self._following.resume(RequestId(message.request_id), message.after_seq)
             case wire.GetVoters():
                 self.outbound.send(wire.voters(self._services.directory.directory))
-            case wire.Ping():
-                self.outbound.send(wire.PONG)
-
-    async def _authenticate(self, message: wire.Authenticate) -> None:
-        found = authenticate(self._services, message.token)
-        if found is None or (self.principal and found.initiator_id != self.principal.initiator_id):
-            raise errors.Unauthorized("token: unknown, expired or revoked")
-        if self._following is None:
-            self._following = await self._follow(found)
-        self.principal = found
-        self.outbound.send(wire.authenticated(found.initiator_id))
 
     async def _request(self, request: wire.Request, following: Following) -> None:
         request_id = RequestId(request.request_id)
@@ -183,6 +158,7 @@ class Session:
         if known and (known.content or known.asked) not in (digest, ""):
             raise RequestConflict("request_id: taken by a request with other content")
         if known and known.content:
+            self._figures.requests["repeated"] += 1
             await following.repeat(request_id, digest)
             return
         if known is None and len(following) >= self._limits.open_requests:
@@ -193,16 +169,25 @@ class Session:
             # Today it would be refused. It may have been submitted before, when it was not.
             if not await following.repeat(request_id, digest):
                 raise
+            self._figures.requests["repeated"] += 1
             return
+        now = asyncio.get_running_loop().time()
+        if known and known.asked and now < known.asked_at + AGAIN:
+            return  # the answer is on its way
+        quotas = self._services.quotas
+        quotas.check(following.initiator)
         tracker = following.follow(request_id)
-        tracker.asked = digest
+        tracker.asked, tracker.asked_at = digest, now
+        await quotas.opened(following.initiator, tracker.aggregate, digest, submission.timeout_ms)
         self._spawn(self._submit(following, tracker, submission))
 
     def _check(self, submission: Submission) -> None:
         """Refuse now what the orchestrator would refuse. It decides again: its directory is the one that counts."""
         directory = self._services.directory.directory
-        snapshot = directory.snapshot({}, self._services.panel_size, self._services.default_group)
-        choose(submission.strategy, choose_panel(submission.voter_list, snapshot))
+        services = self._services
+        snapshot = directory.snapshot({}, services.panel_size, services.default_group, services.default_panel)
+        panel = choose_panel(submission.voter_list, snapshot, submission.panel)
+        choose(submission.strategy, panel, weights(panel, snapshot))
 
     async def _submit(self, following: Following, tracker: Tracker, submission: Submission) -> None:
         digest = tracker.asked
@@ -211,28 +196,10 @@ class Session:
             await self._services.bus.store(subject, encode(submission))
         except (BusError, Rejected) as error:
             # It may be stored all the same. The client sends it again, and nothing is voted twice.
+            self._figures.requests["failed"] += 1
+            self._services.quotas.refused(following.initiator, tracker.aggregate, digest)
             if tracker.asked == digest:
                 following.refuse(tracker, errors.of(error))
         else:
+            self._figures.requests["submitted"] += 1
             log.info("submitted", initiator=following.initiator, request=tracker.aggregate)
-
-    # --- Housekeeping ------------------------------------------------------------------------------------------------
-
-    def _refuse(self, refused: Refused, request_id: str | None, close: int = TOO_MANY_ERRORS) -> None:
-        """Answer with an error; the tenth in a row ends the connection."""
-        self.outbound.send(wire.error(refused, request_id))
-        self._errors += 1
-        log.debug("refused", code=refused.code)
-        if self._errors >= self._limits.errors_in_a_row:
-            self.outbound.close(close, "too many errors" if close == TOO_MANY_ERRORS else "too many messages")
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._finished)
-
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()):
-            log.error("session_task_failed", exc_info=error)
-            self.outbound.close(INTERNAL, "internal error")  # nobody knows what the client wasn't told: it resumes

@@ -4,6 +4,9 @@ from msgspec import Struct
 
 from magi.domain.ids import AggregateId, RequestId
 
+LONGEST_QUIET = 64
+"""Looks: five minutes."""
+
 
 class Tracker(Struct, eq=False):
     """How far a connection has been told of a request. Pure: says what is to be done, does nothing itself."""
@@ -12,6 +15,8 @@ class Tracker(Struct, eq=False):
     request_id: RequestId
     asked: str = ""
     """Digest of the submission that this connection sent and that nothing has answered yet; else empty."""
+    asked_at: float = 0.0
+    """When it was sent, by the loop's clock."""
     content: str = ""
     """Digest of what is stored under the `request_id`; empty while that isn't known."""
     resumed: bool = False
@@ -28,6 +33,8 @@ class Tracker(Struct, eq=False):
     """The reading of the log that is under way; 0: none, live events are told as they come."""
     readings: int = 0
     """How many were begun. They are numbered, so that one that was overtaken by a later one knows it."""
+    quiet: int = 0
+    """How often `look` was called since an event was told."""
 
     def read(self) -> int:
         """The log is about to be read from the position on: returns the reading's number."""
@@ -74,6 +81,17 @@ class Tracker(Struct, eq=False):
         """This event was sent to the client."""
         self.position = seq
         self.final = final
+        self.quiet = 0
+
+    def look(self) -> None:
+        """Called now and then. A live event that is lost shows by the next one; the last one has none.
+
+        So the log is read when nothing came for 1, 2, 4 … `LONGEST_QUIET` looks, and after as many again: whoever waits
+        is told at most twice as late, and requests that wait for a day cost next to nothing.
+        """
+        self.quiet += 1
+        if self.quiet & (self.quiet - 1) == 0 or self.quiet % LONGEST_QUIET == 0:
+            self.doubt = True
 
     def done(self, reading: int) -> bool:
         """A reading has ended: whether it was the one that counts, and live events are told again."""

@@ -8,10 +8,11 @@ import pytest
 
 from magi.domain.directory import Directory, DirectoryEvent, Principal
 from magi.domain.event import Event
-from magi.domain.ids import InitiatorId, VoterId, initiator_aggregate, voter_aggregate
+from magi.domain.ids import AggregateId, InitiatorId, VoterId, initiator_aggregate, panel_aggregate, voter_aggregate
 from magi.domain.initiator import InitiatorRegistered, InitiatorRevoked, TokenIssued, TokenRevoked
 from magi.domain.panel import Candidate, Snapshot
-from magi.domain.voter import VoterRegistered, VoterReinstated, VoterRevoked, VoterSuspended
+from magi.domain.template import PanelDefined, PanelRemoved
+from magi.domain.voter import VoterChanged, VoterRegistered, VoterReinstated, VoterRevoked, VoterSuspended
 
 ONE, TWO = (hashlib.sha256(text).hexdigest() for text in (b"one", b"two"))
 E = TypeVar("E", bound=Event)
@@ -127,6 +128,29 @@ def test_the_snapshot_has_every_voter_with_its_status_group_and_load() -> None:
         2,
         "others",
     )
+
+
+def test_the_snapshot_has_the_weights_and_the_templates_that_there_are() -> None:
+    def defined(version: int, name: str, *members: str) -> PanelDefined:
+        return nth(version, panel_aggregate(name), PanelDefined(panel_id=name, members=members, by="admin"))
+
+    known = directory(
+        registered("a"),
+        voter(2, "a", VoterChanged(weight=2.5, by="admin")),
+        defined(1, "code", "a", "1 of llm"),
+        defined(2, "code", "a"),
+        defined(1, "old", "a"),
+        nth(2, panel_aggregate("old"), PanelRemoved(by="admin")),
+    )
+    assert known.snapshot({}, 5, "default", "code") == Snapshot(
+        {VoterId("a"): Candidate("active", "default", 0, 2.5)}, 5, "default", {"code": ("a",)}, "code"
+    )
+
+
+def test_a_panel_and_a_voter_and_an_initiator_of_one_name_are_three() -> None:
+    panel = nth(1, AggregateId("panel.agent"), PanelDefined(panel_id="agent", members=("agent",), by="admin"))
+    known = directory(AGENT, registered("agent"), panel)
+    assert (len(known.voters), len(known.initiators), len(known.templates)) == (1, 1, 1)
 
 
 def test_a_snapshot_stays_as_it_was() -> None:

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from magi.domain.event import Event
 from magi.domain.initiator import InitiatorEvent
+from magi.domain.template import TemplateEvent
 from magi.domain.voter import VoterEvent
 from magi.domain.voting_request import RequestEvent
 from tests.domain.generate import documents, instances
 
-STORED_EVENT = RequestEvent | VoterEvent | InitiatorEvent
+STORED_EVENT = RequestEvent | VoterEvent | InitiatorEvent | TemplateEvent
 EVENT_TYPES: tuple[type[Event], ...] = get_args(STORED_EVENT)
 decode = msgspec.json.Decoder(STORED_EVENT).decode
 
@@ -42,12 +43,21 @@ VERSION_1 = {
 # What version 2 added: types as above, and fields of earlier ones behind their bar.
 VERSION_2 = {
     "voter_result": "| failed",
+    "adjudicated": "| out",
     "voter_registered": "| weight capacity max_attempts settings",
     "voter_suspended": "| until ejections",
+    "voter_on_probation": "by | reason",
+    "voter_kept": "by | reason",
     "voter_changed": "by | description group weight capacity max_attempts settings reason",
     "voter_key_changed": "public_key by | reason",
-    "voter_token_issued": "token_id sha256 by |",
+    "voter_token_issued": "token_id sha256 by | scopes expires",
+    "voter_token_expires": "token_id expires by | reason",
     "voter_token_revoked": "token_id by | reason",
+    "panel_defined": "panel_id members by | description reason",
+    "panel_removed": "by | reason",
+    "initiator_changed": "by | description requests_per_second open_requests connections reason",
+    "token_issued": "| scopes expires",
+    "token_expires": "token_id expires by | reason",
 }
 
 

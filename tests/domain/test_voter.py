@@ -5,30 +5,37 @@ import pytest
 
 from magi.domain.clock import rfc3339
 from magi.domain.errors import Conflict, InvalidMessage, UnknownVoter
+from magi.domain.tokens import Token
 from magi.domain.voter import (
     INITIAL,
     Voter,
     VoterChanged,
     VoterEvent,
+    VoterKept,
     VoterKeyChanged,
+    VoterOnProbation,
     VoterRegistered,
     VoterReinstated,
     VoterRevoked,
     VoterSuspended,
+    VoterTokenExpires,
     VoterTokenIssued,
     VoterTokenRevoked,
     evolve,
 )
 from magi.domain.voter_commands import (
+    BeginProbation,
     Change,
     ChangeKey,
     Eject,
     IssueToken,
+    Keep,
     Recover,
     Register,
     Reinstate,
     Revoke,
     RevokeToken,
+    RotateTokens,
     Suspend,
     VoterCommand,
     decide,
@@ -150,13 +157,35 @@ def test_only_a_voter_on_the_bus_has_a_key() -> None:
 
 def test_only_a_voter_that_shows_tokens_gets_one() -> None:
     issue = IssueToken("melchior", DIGEST, "admin", NOW)
-    issued = VoterTokenIssued(at=AT, token_id=DIGEST[:12], sha256=DIGEST, by="admin")
+    votes = ("vote:melchior",)
+    issued = VoterTokenIssued(at=AT, token_id=DIGEST[:12], sha256=DIGEST, scopes=votes, by="admin")
     given(SOCKET).when(issue).then(issued)
     given(SOCKET, issued).when(issue).then()
     given(NATS).when(issue).then_refused(Conflict, "nats")
     revoke = RevokeToken("melchior", DIGEST[:12], "leaked", "admin", NOW)
     given(SOCKET, issued).when(revoke).then(VoterTokenRevoked(at=AT, token_id=DIGEST[:12], reason="leaked", by="admin"))
     given(SOCKET).when(revoke).then_refused(Conflict, "no valid token")
+
+
+def test_a_token_is_good_for_the_votes_of_its_voter_alone() -> None:
+    old = VoterTokenIssued(at=AT, token_id=DIGEST[:12], sha256=DIGEST, by="admin")  # of before there were scopes
+    voter = evolve(evolve(INITIAL, SOCKET), old)
+    assert voter.tokens == {DIGEST[:12]: Token(DIGEST, ("vote:melchior",), "", AT)}
+
+
+def test_rotating_gives_a_voters_other_tokens_an_end() -> None:
+    old = VoterTokenIssued(at=AT, token_id=DIGEST[:12], sha256=DIGEST, by="admin")
+    new, later = "ef" * 32, rfc3339(NOW + 1000)
+    votes = ("vote:melchior",)
+    issued = VoterTokenIssued(at=AT, token_id=new[:12], sha256=new, scopes=votes, expires=later, by="admin")
+    ends = VoterTokenExpires(at=AT, token_id=DIGEST[:12], expires=later, reason="a leak", by="admin")
+    rotate = RotateTokens("melchior", new, NOW + 1000, "a leak", "admin", NOW, expires=later)
+    given(SOCKET, old).when(rotate).then(issued, ends)
+    given(NATS).when(rotate).then_refused(Conflict, "nats")
+    voter = INITIAL
+    for event in (SOCKET, old, issued, ends):
+        voter = evolve(voter, event)
+    assert {token: kept.expires for token, kept in voter.tokens.items()} == {DIGEST[:12]: later, new[:12]: later}
 
 
 def test_a_revoked_voter_has_no_tokens() -> None:
@@ -224,3 +253,36 @@ def test_a_person_may_end_an_ejection_or_make_it_last() -> None:
     out = (registered, ejected(NOW, 30, 1))
     given(*out).when(REINSTATE).then(reinstated)
     given(*out).when(SUSPEND).then(suspended)
+
+
+# --- On probation, and kept -------------------------------------------------------------------------------------------
+
+
+def test_a_voter_whose_time_is_over_is_on_probation_once() -> None:
+    out = (registered, ejected(NOW, 30, 1))
+    begin = BeginProbation("melchior", "tried", "health", NOW + 30_000)
+    tried = VoterOnProbation(at=rfc3339(NOW + 30_000), reason="tried", by="health")
+    given(*out).when(begin).then(tried)
+    given(*out, tried).when(begin).then()
+    given(*out).when(begin._replace(now=NOW + 29_999)).then()
+    given(registered).when(begin).then()
+    again = ejected(NOW + 31_000, 60, 2)
+    later = begin._replace(now=NOW + 91_000)
+    given(*out, tried, again).when(later).then(VoterOnProbation(at=rfc3339(NOW + 91_000), reason="tried", by="health"))
+
+
+def test_probation_changes_nothing_else() -> None:
+    out = (registered, ejected(NOW, 30, 1))
+    tried = VoterOnProbation(at=rfc3339(NOW + 30_000), by="health")
+    given(*out, tried).when(EJECT._replace(now=NOW + 31_000)).then(ejected(NOW + 31_000, 60, 2))
+    given(*out, tried).when(Recover("melchior", "answered", "health", NOW + 31_000)).then(recovered(NOW + 31_000))
+
+
+def test_that_a_voter_is_kept_is_said_once_in_ten_minutes() -> None:
+    keep = Keep("melchior", "too few", "health", NOW)
+    kept = VoterKept(at=rfc3339(NOW), reason="too few", by="health")
+    given(registered).when(keep).then(kept)
+    given(registered, kept).when(keep._replace(now=NOW + 600_000)).then()
+    later = keep._replace(now=NOW + 600_001)
+    given(registered, kept).when(later).then(VoterKept(at=rfc3339(NOW + 600_001), reason="too few", by="health"))
+    given(registered, ejected(NOW, 30, 1)).when(keep).then()

@@ -11,6 +11,7 @@ from magi.eventstore.declarations import (
     PARTITIONS,
     PRESENCE,
     TASKS,
+    USAGE,
     DeclarationError,
     Overrides,
     StreamDeclaration,
@@ -38,8 +39,8 @@ def read(tmp_path: Path, text: str) -> StreamDeclaration:
     return read_declaration(file)
 
 
-def test_our_files_declare_the_five_streams() -> None:
-    assert {d.name for d in load_declarations()} == {LOG, INBOX, TASKS, DIRECTORY, PRESENCE}
+def test_our_files_declare_the_six_streams() -> None:
+    assert {d.name for d in load_declarations()} == {LOG, INBOX, TASKS, DIRECTORY, PRESENCE, USAGE}
 
 
 def test_the_log_is_kept_for_ever_and_republished() -> None:

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from magi.eventstore.declarations import INBOX, LOG, PARTITIONS, PRESENCE, TASKS, find, load_declarations
+from magi.eventstore.declarations import INBOX, LOG, PARTITIONS, PRESENCE, TASKS, USAGE, find, load_declarations
 from magi.eventstore.differences import FIXED, RULES, Difference, compare
 from magi.eventstore.stream_config import Republish, StreamConfig
 
@@ -112,4 +112,4 @@ def test_another_number_of_partitions_differs_but_is_not_weaker_and_none_is() ->
 
 def test_a_missing_stream_is_weaker_unless_any_part_makes_it_again() -> None:
     missing = [compare(d, None) for d in DECLARATIONS]
-    assert {d.stream: d.weaker for (d,) in missing} == {d.name: d.name != PRESENCE for d in DECLARATIONS}
+    assert {d.stream: d.weaker for (d,) in missing} == {d.name: d.name not in (PRESENCE, USAGE) for d in DECLARATIONS}

@@ -52,9 +52,9 @@ class Client:
         """Send an object as JSON, or text or bytes as they are."""
         await self.connection.send(self.encode(message) if isinstance(message, Mapping) else message)
 
-    async def receive(self) -> Message:
+    async def receive(self, within: float = WITHIN) -> Message:
         """The next message."""
-        async with asyncio.timeout(WITHIN):
+        async with asyncio.timeout(within):
             frame = await self.connection.recv()
         assert isinstance(frame, str)
         message = json.loads(frame)

@@ -193,11 +193,11 @@ class Stack:
         await change_initiator(self.directory, initiators.Register(name, "a test", "test", now_ms()))
         return await self.issue_token(name)
 
-    async def issue_token(self, initiator: str) -> str:
-        """A new token of an Initiator, once the gateway knows it (if there is one)."""
+    async def issue_token(self, initiator: str, **fields: Any) -> str:
+        """A new token of an Initiator, once the gateway knows it (if there is one). `fields` are of the command."""
         token = new_token("i", os.urandom(ENTROPY))
         digest = token_hash(token)
-        await change_initiator(self.directory, initiators.IssueToken(initiator, digest, "test", now_ms()))
+        await change_initiator(self.directory, initiators.IssueToken(initiator, digest, "test", now_ms(), **fields))
 
         async def known() -> bool:
             return self.gateway._directory.directory.authenticate(digest) is not None
@@ -205,6 +205,17 @@ class Stack:
         if hasattr(self, "gateway"):
             await until(known, f"the gateway knows a token of {initiator}")
         return token
+
+    async def set_quotas(self, initiator: str, *gateways: Gateway, **quotas: float) -> None:
+        """Quotas of its own, which these gateways (by default ours) know when it returns."""
+        await change_initiator(self.directory, initiators.Change(initiator, "test", now_ms(), **quotas))  # type: ignore[arg-type]
+
+        async def known() -> bool:
+            views = [gateway._directory.directory for gateway in gateways or (self.gateway,)]
+            found = [view.initiators[InitiatorId(initiator)].quotas for view in views]
+            return all(getattr(one, name) == value for one in found for name, value in quotas.items())
+
+        await until(known, f"the gateways know the quotas of {initiator}")
 
     async def revoke_token(self, initiator: str, token: str) -> None:
         which = token_id(token_hash(token))

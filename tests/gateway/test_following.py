@@ -6,6 +6,7 @@ import random
 import pytest
 from nats.aio.msg import Msg
 
+from magi.gateway.open_requests import OpenRequests
 from magi.gateway.settings import Limits
 from magi.orchestrator.orchestrator import Orchestrator, OrchestratorSettings
 from tests.gateway.client import Client, Message, request, seqs
@@ -233,8 +234,15 @@ class TestWhatIsOver:
             return not stack.gateway._sessions
 
         await until(gone, "the session has ended")
+        # The request is open still, and counts as its Initiator's until its verdict is there.
+        assert [type(listener) for listener in hub.listeners()] == [OpenRequests]
+        stack.release("abc123")
+
+        async def left() -> bool:
+            return not hub.listeners()
+
+        await until(left, "nobody listens any more")
         assert hub._watchers == {}
-        assert hub.listeners() == []
         assert not [task for task in asyncio.all_tasks() if "Following" in repr(task.get_coro())]
 
 

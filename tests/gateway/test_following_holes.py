@@ -1,10 +1,12 @@
 """Live events that are lost, late or doubled, and a NATS that goes away: what is missing is read from the log."""
 
+import asyncio
 import os
 import signal
 
 import pytest
 
+from magi.gateway import server
 from tests.gateway.client import request, seqs
 from tests.gateway.stack import SlowReading, Stack, aggregate, running
 from tests.proxy import Proxy
@@ -66,6 +68,73 @@ class TestLost:
                 messages = await client.until_type("final_result")
                 assert seqs(messages) == list(range(1, 9))
 
+    async def test_the_last_event_is_missed_although_nothing_follows_it(
+        self, nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As when a cluster's route drops it: the gateway's own connection knows nothing of it."""
+        monkeypatch.setattr(server, "LOOK_EVERY", 0.1)
+        async with running(nats_server.url) as stack:
+            dropped = stack.lose_live(lambda seq: seq == 8)
+            async with stack.client() as client:
+                assert seqs(await client.judged(request())) == list(range(1, 9))
+                assert dropped == [8]
+
+    async def test_all_of_them(self, nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(server, "LOOK_EVERY", 0.1)
+        async with running(nats_server.url) as stack:
+            dropped = stack.lose_live(lambda _: True)
+            async with stack.client() as client:
+                assert seqs(await client.judged(request())) == list(range(1, 9))
+                assert dropped == list(range(1, 9))
+
+
+class TestUnderLoad:
+    async def test_a_connection_that_breaks_again_and_again_costs_nothing(
+        self, stack: Stack, nats_server: NatsServer
+    ) -> None:
+        """It breaks while answers are lost, so that what comes live is missing more often than not."""
+        async with Proxy(nats_server.port) as proxy:
+            gateway = await stack.start_gateway(bus=await stack.connect("shaky", proxy.url))
+            broken = asyncio.Event()
+
+            async def ask(name: str) -> list[int]:
+                """One request after the other until all is over; how many events were told of each."""
+                told: list[int] = []
+                async with stack.client(gateway=gateway) as client:
+                    while not broken.is_set():
+                        asked = request(f"{name}-{len(told)}")
+                        await client.send(asked)
+                        found: list[int] = []
+                        while len(found) < 8:
+                            message = await client.receive()
+                            if message["type"] == "error":
+                                assert (message["code"], found) == ("unavailable", [])
+                                await client.send(asked)
+                            else:
+                                found.append(message["seq"])
+                        assert found == list(range(1, 9))
+                        told.append(len(found))
+                return told
+
+            asking = [asyncio.create_task(ask(f"r{number}")) for number in range(10)]
+            for _ in range(8):
+                reconnects = gateway._bus.reconnects
+                proxy.lose_answers()
+                lost = proxy.lost + 5000
+
+                async def enough_lost(lost: int = lost) -> bool:
+                    return proxy.lost > lost
+
+                await until(enough_lost, "events are lost")
+                proxy.cut()
+
+                async def reconnected(before: int = reconnects) -> bool:
+                    return gateway._bus.reconnects > before
+
+                await until(reconnected, "the gateway has its NATS again")
+            broken.set()
+            assert all(await asyncio.gather(*asking))
+
 
 class TestDoubledAndLate:
     async def test_each_is_told_once_and_in_order(self, stack: Stack) -> None:
@@ -117,7 +186,7 @@ class TestNatsGone:
     async def test_a_log_that_stays_away_closes_the_connection(
         self, stack: Stack, nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """1013: the client comes again, and resumes."""
+        """4008: the client comes again, and resumes."""
         async with Proxy(nats_server.port) as proxy:
             gateway = await stack.start_gateway(bus=await stack.connect("shaky", proxy.url))
             monkeypatch.setattr(gateway._log, "_patience", 0.1)
@@ -126,7 +195,7 @@ class TestNatsGone:
                 await stack.until_stored("abc123", BEFORE)
                 await stack.delete_stream("MAGI_LOG")
                 proxy.cut()
-                assert await client.closed() == 1013
+                assert await client.closed() == 4008
 
     async def test_a_log_that_is_damaged_ends_one_request_and_not_the_connection(
         self, stack: Stack, nats_server: NatsServer

@@ -79,13 +79,13 @@ async def settled(bus: Bus) -> None:
 
 
 async def subscriptions(server: NatsServer) -> list[str]:
-    """What the hub's connection is subscribed to, as the server sees it."""
+    """What the hub's connection is subscribed to, as the server sees it, besides what it always is."""
 
     def fetch() -> list[str]:
         with urlopen(f"{server.monitor_url}/connz?subs=1") as answer:
             connections = json.load(answer)["connections"]
         found: list[str] = next(c for c in connections if c.get("name") == "hub").get("subscriptions_list", [])
-        return sorted(s for s in found if s.startswith("magi."))
+        return sorted(s for s in found if s.startswith("magi.") and s != "magi.live.GATEWAY.*")
 
     return await to_thread(fetch)
 

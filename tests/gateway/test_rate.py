@@ -80,3 +80,23 @@ def test_over_any_time_at_most_the_burst_and_the_rate_are_let_through(
         assert wait >= 0
         let += wait == 0
     assert let <= burst + rate * (clock.now - 1000.0) + 1e-6
+
+
+def test_with_another_rate_what_is_saved_up_stays_as_far_as_the_burst_allows(clock: Clock) -> None:
+    bucket = Bucket(100, 100, clock)
+    taken(bucket, 70)
+    bucket.refit(10, 20)
+    assert taken(bucket, 100) == 20
+    bucket.refit(50, 50)
+    assert bucket.take() > 0
+    clock.now += 0.5
+    assert taken(bucket, 100) == 25
+
+
+def test_it_is_full_when_nothing_was_taken_for_long_enough(clock: Clock) -> None:
+    bucket = Bucket(10, 10, clock)
+    found = [bucket.full]
+    taken(bucket, 5)
+    found.append(bucket.full)
+    clock.now += 0.5
+    assert [*found, bucket.full] == [True, False, True]

@@ -11,6 +11,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from magi.domain.tokens import ENTROPY, new_token
+from magi.eventstore.bus import BusError
 from magi.gateway.server import CannotListen, Gateway
 from magi.gateway.settings import GatewaySettings, Limits
 from tests.gateway.client import FINAL, Client, request
@@ -48,7 +49,7 @@ class TestPaths:
                     assert await client.ask({"type": "ping"}) == {"type": "pong"}
 
     async def test_there_is_nothing_else(self, stack: Stack, subtests: pytest.Subtests) -> None:
-        for path in ["/v1", "/v1/initiator/", "/v2/initiator", "/../v1/initiator"]:
+        for path in ["/v1", "/v1/initiator/", "/v2", "/v2/initiators", "/../v1/initiator"]:
             with subtests.test(path=path):
                 assert (await refused(stack, stack.token, path=path)).response.status_code == 404
 
@@ -202,6 +203,21 @@ async def test_a_client_that_does_not_authenticate_is_closed_with_4502(nats_serv
     ):
         assert (await client.ask({"type": "ping"}))["code"] == "unauthorized"  # which doesn't count
         assert await client.closed() == 4502
+
+
+async def test_a_client_that_cannot_be_served_now_is_closed_with_1013(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def subscribe(*_: object) -> None:
+        raise BusError("no answer")
+
+    token = await stack.add_initiator("newcomer")
+    with monkeypatch.context() as without:
+        without.setattr(stack.gateway._bus, "subscribe", subscribe)
+        async with stack.client(token) as client:
+            assert await client.closed() == 1013
+    async with stack.client(token) as client:
+        assert (await client.judged(request()))[-1]["type"] == FINAL
 
 
 async def test_several_gateways_serve_the_same_requests(stack: Stack, client: Client) -> None:

@@ -13,11 +13,16 @@ def test_the_defaults_are_those_of_the_protocol() -> None:
         messages_per_second=200,
         burst=400,
         outbound_bytes=1024 * 1024,
+        instances=64,
         voters=64,
         metadata_bytes=4096,
+        min_timeout_ms=100,
         max_timeout_ms=86_400_000,
+        connections=1000,
+        handshake_seconds=10,
         authentication_seconds=10,
         stuck_seconds=10,
+        ping_seconds=20,
         errors_in_a_row=10,
     )
 

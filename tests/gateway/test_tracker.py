@@ -200,3 +200,30 @@ class Connection(RuleBasedStateMachine):
 
 TestAnyInterleaving = Connection.TestCase
 TestAnyInterleaving.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+class TestQuiet:
+    def test_the_log_is_read_ever_less_often_while_nothing_comes(self) -> None:
+        tracker = Tracker(AggregateId("a"), RequestId("r"), position=3, seen=3)
+        reads = []
+        for look in range(1, 200):
+            tracker.look()
+            if tracker.behind:
+                reads.append(look)
+                tracker.done(tracker.read())
+        assert reads == [1, 2, 4, 8, 16, 32, 64, 128, 192]
+
+    def test_what_comes_begins_it_anew(self) -> None:
+        tracker = Tracker(AggregateId("a"), RequestId("r"), position=3, seen=3)
+        for _ in range(3):
+            tracker.look()
+            tracker.doubt = False
+        tracker.told(4, final=False)
+        tracker.look()
+        assert tracker.doubt
+
+    def test_what_is_being_read_is_not_read_twice(self) -> None:
+        tracker = Tracker(AggregateId("a"), RequestId("r"), position=3, seen=3)
+        tracker.read()
+        tracker.look()
+        assert not tracker.behind

@@ -1,0 +1,80 @@
+"""The directory's stream: panel templates beside voters, also in a stream that was made before there were any."""
+
+import msgspec
+import pytest
+from nats.aio.client import Client
+
+from magi.domain.errors import Conflict
+from magi.domain.template import Define, Remove
+from magi.domain.voter_commands import Register
+from magi.eventstore import subjects
+from magi.eventstore.bus import Bus
+from magi.eventstore.declarations import StreamDeclaration, find, load_declarations
+from magi.eventstore.directory import DirectoryView, change_template, change_voter, directory_log
+from magi.eventstore.streams import WeakerStreams, apply, check, diff
+from tests.servers import NatsServer
+from tests.waiting import until
+
+NOW = 1_769_860_800_000
+DECLARATIONS = load_declarations()
+DEFINE = Define("code", ("a", "1 of llm"), "", "", "test", NOW)
+
+
+def of_old() -> tuple[StreamDeclaration, ...]:
+    """The declarations as they were before there were panel templates."""
+    now = find(DECLARATIONS, subjects.DIRECTORY)
+    old = tuple(subject for subject in now.config.subjects if subject != "magi.directory.panel.*")
+    assert len(old) == 2
+    was = StreamDeclaration(now.name, msgspec.structs.replace(now.config, subjects=old))
+    return tuple(was if d is now else d for d in DECLARATIONS)
+
+
+async def test_a_live_copy_has_the_templates_as_they_change(nats_server: NatsServer, nc: Client) -> None:
+    await apply(nc, DECLARATIONS)
+    bus = await Bus.connect(nats_server.url, name="t")
+    store = directory_log(bus)
+    await store.start()
+    view = DirectoryView(bus)
+    await view.start()
+    try:
+        await change_template(store, DEFINE)
+        assert await change_template(store, DEFINE) == []
+
+        async def members(expected: tuple[str, ...]) -> None:
+            async def known() -> bool:
+                template = view.directory.templates.get("code")
+                return template is not None and template.members == expected
+
+            await until(known, f"the template is {expected}")
+
+        await members(("a", "1 of llm"))
+        await change_template(store, Remove("code", "", "test", NOW))
+        await members(())
+        with pytest.raises(Conflict):
+            await change_template(store, Remove("other", "", "test", NOW))
+    finally:
+        await view.stop()
+        await bus.close()
+
+
+async def test_a_stream_of_old_takes_panels_by_an_update_that_loses_nothing(
+    nats_server: NatsServer, nc: Client
+) -> None:
+    await apply(nc, of_old())
+    bus = await Bus.connect(nats_server.url, name="t")
+    store = directory_log(bus)
+    await store.start()
+    try:
+        await change_voter(store, Register("a", "nats", "", "default", "", "test", NOW))
+        with pytest.raises(WeakerStreams, match=r"MAGI_DIRECTORY: subjects is .* declared"):
+            await check(nc, DECLARATIONS)
+        (difference,) = await diff(nc, DECLARATIONS)
+        assert (difference.field, difference.weaker) == ("subjects", True)
+        (updated,) = [done for done in await apply(nc, DECLARATIONS) if done.action != "unchanged"]
+        assert (updated.stream, updated.action) == (subjects.DIRECTORY, "updated")
+        await check(nc, DECLARATIONS)
+        await change_template(store, DEFINE)
+        stored = [(recorded.sequence, recorded.event.originator_id) async for recorded in store.read()]
+        assert stored == [(1, "voter.a"), (2, "panel.code")]
+    finally:
+        await bus.close()

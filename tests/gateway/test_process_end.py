@@ -1,0 +1,125 @@
+"""SIGTERM of a `magi gateway` process: nobody is let in, everybody is told when to come back, and it ends in time."""
+
+import asyncio
+import contextlib
+import itertools
+import os
+import re
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from tests.gateway.client import Client, request, seqs
+from tests.gateway.deaf import deaf_client
+from tests.gateway.hostile.raw import Raw, handshake
+from tests.gateway.process import GatewayProcess, gateway_process
+from tests.gateway.stack import PARTITIONS, Stack, running
+from tests.servers import NatsServer
+
+GRACE = 1.5
+WITHIN = GRACE + 1.0
+SETTINGS = {
+    "grace_seconds": GRACE,
+    "limits_outbound_bytes": 16_384,
+    "limits_messages_per_second": 1_000_000,
+    "limits_burst": 1_000_000,
+    "orchestrator__partitions": PARTITIONS,
+}
+
+
+@pytest.fixture
+async def stack(fresh_nats: NatsServer) -> AsyncIterator[Stack]:
+    async with running(fresh_nats.url) as stack:
+        yield stack
+
+
+@pytest.fixture
+async def gateway(stack: Stack, fresh_nats: NatsServer, tmp_path: Path) -> AsyncIterator[GatewayProcess]:
+    async with gateway_process(tmp_path / "gateway", fresh_nats.url, **SETTINGS) as gateway:
+        yield gateway
+
+
+async def farewell(client: Client) -> tuple[int, str]:
+    """The close frame's code and reason."""
+    with contextlib.suppress(ConnectionClosed):
+        while True:
+            await client.receive()
+    assert client.connection.close_code is not None
+    return client.connection.close_code, client.connection.close_reason or ""
+
+
+async def test_everybody_is_told_when_to_come_back_and_not_all_at_once(stack: Stack, gateway: GatewayProcess) -> None:
+    async with AsyncExitStack() as exits:
+        clients = [await exits.enter_async_context(Client.connect(gateway.port, stack.token)) for _ in range(20)]
+        code, took = await gateway.stop()
+        said = [await farewell(client) for client in clients]
+    assert {code for code, _ in said} == {1012}
+    found = [re.fullmatch(r"going away, retry_after_ms=(\d+)", reason) for _, reason in said]
+    times = sorted(int(one[1]) for one in found if one)
+    assert len(times) == 20
+    assert max(later - earlier for earlier, later in itertools.pairwise(times)) <= 100
+    assert times[-1] - times[0] >= 900
+    assert (code, took < 1.5) == (0, True), took
+
+
+async def test_nobody_new_is_let_in_and_it_is_not_ready(stack: Stack, gateway: GatewayProcess) -> None:
+    async with (
+        Raw.connect(gateway.port) as asks,
+        Raw.connect(gateway.port) as comes,
+        deaf_client(gateway.port, stack.token) as deaf,
+        Client.connect(gateway.port, stack.token) as client,
+    ):
+        await deaf.flood()  # it keeps the gateway for its grace
+        gateway.signal(signal.SIGTERM)
+        assert (await farewell(client))[0] == 1012
+        with pytest.raises(ConnectionError):
+            await asyncio.open_connection("127.0.0.1", gateway.port)
+        asks.write(b"GET /readyz HTTP/1.1\r\nHost: gateway\r\n\r\n")
+        assert (await asks.answer())[0] == 503
+        comes.write(handshake(stack.token))
+        assert (await comes.answer())[0] == 503
+        assert await gateway.ended() == 0
+
+
+async def test_what_a_client_is_owed_it_gets_before_it_is_sent_away(stack: Stack, gateway: GatewayProcess) -> None:
+    async with deaf_client(gateway.port, stack.token) as slow:
+        await slow.flood()
+        gateway.signal(signal.SIGTERM)
+        said = await slow.rest()
+    assert b"\x03\xf4going away, retry_after_ms=" in said[-64:], said[-64:]  # 1012
+    assert said.count(b'"type":"voters"') > 10
+    assert await gateway.ended() == 0
+
+
+async def test_clients_that_do_not_read_do_not_hold_it_up(stack: Stack, gateway: GatewayProcess) -> None:
+    async with AsyncExitStack() as exits:
+        many = [await exits.enter_async_context(deaf_client(gateway.port, stack.token)) for _ in range(10)]
+        await asyncio.gather(*(deaf.flood() for deaf in many))
+        client = await exits.enter_async_context(Client.connect(gateway.port, stack.token))
+        await client.send(request(metadata={"voter_1": "held"}))
+        assert seqs([await client.receive() for _ in range(6)]) == [1, 2, 3, 4, 5, 6]
+        code, took = await gateway.stop()
+        assert (code, took < WITHIN) == (0, True), took
+        assert (await farewell(client))[0] == 1012
+
+
+@pytest.mark.parametrize("deaf", [0, 3])
+async def test_a_nats_that_hangs_does_not_either(
+    stack: Stack, gateway: GatewayProcess, fresh_nats: NatsServer, deaf: int
+) -> None:
+    async with AsyncExitStack() as exits:
+        many = [await exits.enter_async_context(deaf_client(gateway.port, stack.token)) for _ in range(deaf)]
+        client = await exits.enter_async_context(Client.connect(gateway.port, stack.token))
+        await asyncio.gather(*(one.flood() for one in many))
+        os.kill(fresh_nats.pid, signal.SIGSTOP)
+        try:
+            await client.send(request())
+            code, took = await gateway.stop()
+        finally:
+            os.kill(fresh_nats.pid, signal.SIGCONT)
+        assert (await farewell(client))[0] == 1012
+        assert (code, took < WITHIN) == (0, True), took

@@ -45,3 +45,7 @@ bench *args:
 # kill processes under load for longer than CI does: just chaos 120 SEED
 chaos seconds="120" seed="":
     MAGI_TEST_CHAOS_SECONDS={{seconds}} MAGI_TEST_CHAOS_SEED={{seed}} python -m pytest tests/chaos -s --timeout 3600
+
+# send the gateway nonsense for longer than CI does: just fuzz 60, seconds for each of the fuzzers
+fuzz seconds="60":
+    MAGI_TEST_FUZZ_SECONDS={{seconds}} python -m pytest tests/gateway/fuzz --timeout 36000

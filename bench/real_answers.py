@@ -80,7 +80,7 @@ async def client(url: str, token: str, queue: Iterator[Answer], seen: dict[str, 
 
 async def compare(data: Path, seen: dict[str, list[bytes]], report: Report) -> None:
     """What each client saw, beside what is stored."""
-    async with Context.load(data).bus("real answers") as bus:
+    async with Context.load(data).bus("auditor") as bus:
         log: JetStreamLog[RequestEvent] = JetStreamLog(bus, subjects.LOG, subjects.LOG_PREFIX, RequestEvent)
         await log.start()
         for request_id, frames in seen.items():

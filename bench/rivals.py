@@ -12,12 +12,11 @@ from pathlib import Path
 from msgspec import Struct
 
 from bench import floor
-from magi.cli.context import read_note
+from magi.cli.context import Context, read_note
 from magi.cli.local import token_file
 from magi.domain import voter_commands as voters
 from magi.domain.ids import VoterId
 from magi.embedded.runfile import read_note as read_server_note
-from magi.eventstore.bus import Bus
 from magi.eventstore.consumers import ensure_task_consumer
 from magi.eventstore.directory import change_voter, directory_log
 from magi.eventstore.presence import now_ms
@@ -92,7 +91,7 @@ async def magi_rival(folder: Path, sync_interval: str) -> AsyncIterator[Rival]:
         await until(ready, "magi serve is ready", 60)
         note = read_note(data)
         assert note is not None
-        bus = await Bus.connect(note.settings["nats.url"], name="bench", seed=_seed(note.settings["nats.seed_file"]))
+        bus = await Context.load(data).connect("operator", "bench")
         store = directory_log(bus)
         await store.start()
         for name in floor.VOTERS:
@@ -110,7 +109,3 @@ async def magi_rival(folder: Path, sync_interval: str) -> AsyncIterator[Rival]:
             assert pid is not None
             pids[part] = pid
         yield Rival("magi", note.url, token_file(data).read_text().strip(), pids)
-
-
-def _seed(file: str) -> str:
-    return Path(file).read_text().strip()

@@ -14,6 +14,8 @@ from magi.cli.directory_report import VoterRow, voter_rows
 from magi.cli.findings import Finding, error, ok, warning
 from magi.cli.task_queues import task_queues
 from magi.domain.clock import milliseconds
+from magi.domain.errors import Refused
+from magi.domain.panel import Snapshot, choose_panel
 from magi.eventstore import subjects
 from magi.eventstore.bus import Bus
 from magi.eventstore.direct import DirectReader
@@ -148,14 +150,17 @@ def judge_partitions(partitions: Sequence[Partition]) -> Finding:
     return ok("partitions", f"all {len(partitions)} are read")
 
 
-async def check_parts(bus: Bus, group: str) -> list[Finding]:
+async def check_parts(bus: Bus, group: str, default_panel: str = "") -> list[Finding]:
     """Which instances are alive, and whether a panel can be formed of them. Raises BusError, StoreError."""
     presence = DirectReader(bus, subjects.PRESENCE)
     await presence.start()
     directory = await read_directory(await directory_of(bus, LOOK_WITHIN))
     queues = await task_queues(bus, directory.voters)
     rows = voter_rows(directory, await alive(presence, "voter.*"), queues)
-    return [judge_orchestrators(await alive(presence, "orchestrator")), *judge_voters(rows, group)]
+    panel, *voters = judge_voters(rows, group)
+    if default_panel:
+        panel = judge_default_panel(directory.snapshot({}, 0, group, default_panel), rows)
+    return [judge_orchestrators(await alive(presence, "orchestrator")), panel, *voters]
 
 
 def judge_orchestrators(instances: Sequence[Instance]) -> Finding:
@@ -175,6 +180,20 @@ def judge_voters(rows: Sequence[VoterRow], group: str) -> list[Finding]:
         advice = "start them: `magi voter`, or `magi serve` for the built-in ones; until then every request fails"
         return [error("panel", f"none of the {len(able)} active voters of the group {group} is alive", advice), *found]
     return [ok("panel", f"{len(able)} active voters in the group {group}"), *found]
+
+
+def judge_default_panel(snapshot: Snapshot, rows: Sequence[VoterRow]) -> Finding:
+    """Whether the template of requests that name nothing can be formed, of voters of which some instance is alive."""
+    try:
+        panel = choose_panel((), snapshot)
+    except Refused as problem:
+        return error("panel", problem.message, f"see `magi panels show {snapshot.default}`; define it, or add voters")
+    running = {row.voter_id for row in rows if row.instances}
+    members = f"{snapshot.default}: {', '.join(panel)}"
+    if silent := [voter for voter in panel if voter not in running]:
+        judge = error if len(silent) == len(panel) else warning
+        return judge("panel", f"{members}; no instance of {', '.join(silent)} is alive", "start them: `magi voter`")
+    return ok("panel", members)
 
 
 def _judge_voter(row: VoterRow) -> Finding:

@@ -97,7 +97,8 @@ class PartProcess:
     async def _launch(self) -> Child:
         set_aside_big_log(self._log)
         since = log_size(self._log)
-        environment = {k: v for k, v in os.environ.items() if k.startswith(self._command.passed_on) and k not in _SECRETS}
+        passed_on, given = self._command.passed_on, os.environ
+        environment = {k: v for k, v in given.items() if k.startswith(passed_on) and k not in _SECRETS}
         environment |= {**self._environment, **self._command.environment, "MAGI_PART": self.name}
         if self._port and self._command.port_variable:
             environment[self._command.port_variable] = str(self._port)

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from magi.cli.context import Context
 from magi.cli.options import Data, Json
+from magi.cli.postgres_access import shown
 from magi.cli.settings import variable
 
 app = typer.Typer(name="config", help="The settings.", no_args_is_help=True)
@@ -44,7 +45,6 @@ def show(
 
 
 def _text(name: str, value: Any) -> str:
-    if name == "postgres.url" and "@" in str(value):
-        scheme, _, rest = str(value).partition("://")
-        return f"{scheme}://…@{rest.rpartition('@')[2]}"  # the password is nobody's business on a screen
+    if name.endswith("url"):
+        return shown(str(value))  # passwords are nobody's business on a screen
     return ", ".join(value) if isinstance(value, tuple) else str(value)

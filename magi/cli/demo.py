@@ -17,6 +17,7 @@ from magi.cli.demo_report import Outcome, show_event, show_example, show_next, s
 from magi.cli.examples import Example, examples_folder, load_examples
 from magi.cli.local import token_file
 from magi.cli.serve import running, until_stopped
+from magi.cli.tls import gateway_tls
 
 INTERRUPTED = 130
 
@@ -46,7 +47,8 @@ async def _demo(folder: Path, examples: list[Example], console: Console) -> None
         console.print(f"MAGI is ready at {magi.url}\n")
         headers = {"Authorization": f"Bearer {token_file(folder).read_text().strip()}"}
         outcomes: list[Outcome] = []
-        async with connect(magi.url, additional_headers=headers, compression=None, max_size=None) as ws:
+        tls = gateway_tls(magi.url, magi.tls_ca)
+        async with connect(magi.url, ssl=tls, additional_headers=headers, compression=None, max_size=None) as ws:
             for number, example in enumerate(examples, 1):
                 outcomes.append(await _judge(ws, number, example, console))
         show_summary(console, outcomes)

@@ -29,7 +29,7 @@ def operator() -> str:
 @contextlib.asynccontextmanager
 async def open_directory(ctx: Context) -> AsyncIterator[DirectoryLog]:
     """The directory's log, on a connection for the length of a command. Raises CannotConnect, SettingsError."""
-    async with ctx.bus() as bus:
+    async with ctx.bus("operator") as bus:
         yield await directory_of(bus)
 
 

@@ -21,6 +21,8 @@ class InitiatorRow(Struct, frozen=True):
     """The ids of the valid ones: what `revoke --token` takes."""
     registered_at: str
     description: str
+    last_used: str = ""
+    """When one of them was, RFC 3339, to about five minutes; empty: never, or too long ago to be known."""
 
 
 class Queue(Struct, frozen=True):
@@ -49,14 +51,22 @@ class VoterRow(Struct, frozen=True):
     reason: str
     """Why it has its status."""
     description: str
+    in_flight: int = 0
+    """Tasks that its instances say they have open."""
+    p95_ms: int | None = None
+    """Of the slowest instance that has judged something lately; see `magi.eventstore.recent`."""
+    success_rate: float | None = None
+    """Votes over votes and failures, 0 to 1, of all instances lately; None without any."""
 
 
-def initiator_rows(directory: Directory) -> list[InitiatorRow]:
-    """Every initiator, by name."""
-    return [
-        InitiatorRow(name, found.status, tuple(sorted(found.tokens)), found.registered_at, found.description)
-        for name, found in sorted(directory.initiators.items())
-    ]
+def initiator_rows(directory: Directory, uses: Mapping[str, str] = {}, now: int = 0) -> list[InitiatorRow]:
+    """Every initiator, by name; `uses` says when each token was used last, `now` is milliseconds since 1970."""
+    rows = []
+    for name, found in sorted(directory.initiators.items()):
+        tokens = tuple(sorted(token for token, kept in found.tokens.items() if not kept.has_expired(now)))
+        used = max((uses[token] for token in found.tokens if token in uses), default="")
+        rows.append(InitiatorRow(name, found.status, tokens, found.registered_at, found.description, used))
+    return rows
 
 
 def voter_rows(directory: Directory, alive: Iterable[Instance], queues: Mapping[str, Queue]) -> list[VoterRow]:
@@ -80,21 +90,37 @@ def voter_rows(directory: Directory, alive: Iterable[Instance], queues: Mapping[
                 taken=queue.taken if queue else None,
                 reason=voter.reason,
                 description=voter.description,
+                in_flight=sum(instance.in_flight for instance in running),
+                p95_ms=max((instance.p95_ms for instance in running if instance.succeeded), default=None),
+                success_rate=rate_of(running),
             )
         )
     return rows
 
 
+def rate_of(instances: Iterable[Instance]) -> float | None:
+    """Votes over votes and failures of some instances, 0 to 1; None without any."""
+    counted = [(instance.succeeded, instance.failed) for instance in instances]
+    succeeded, failed = sum(s for s, _ in counted), sum(f for _, f in counted)
+    return succeeded / (succeeded + failed) if succeeded + failed > 0 else None
+
+
 def show_initiators(rows: Sequence[InitiatorRow]) -> Text:
     """A line each, in columns."""
-    headings = ("initiator", "status", "tokens", "registered", "description")
-    lines = [(r.initiator_id, r.status, " ".join(r.tokens) or "-", r.registered_at, r.description) for r in rows]
+    headings = ("initiator", "status", "tokens", "registered", "last used", "description")
+    lines = [
+        (r.initiator_id, r.status, " ".join(r.tokens) or "-", r.registered_at, r.last_used or "-", r.description)
+        for r in rows
+    ]
     return columns(headings, lines)
 
 
 def show_voters(rows: Sequence[VoterRow]) -> Text:
     """A line each, in columns."""
-    headings = ("voter", "kind", "group", "status", "since", "instances", "capacity", "waiting", "taken", "description")
+    headings = (
+        *("voter", "kind", "group", "status", "since", "instances", "capacity"),
+        *("in flight", "waiting", "p95", "success", "description"),
+    )
     lines = [
         (
             r.voter_id,
@@ -104,8 +130,10 @@ def show_voters(rows: Sequence[VoterRow]) -> Text:
             r.since,
             str(r.instances),
             str(r.capacity),
+            str(r.in_flight),
             _number(r.waiting),
-            _number(r.taken),
+            shown_ms(r.p95_ms),
+            shown_rate(r.success_rate),
             r.description + (f" ({r.reason})" if r.reason else ""),
         )
         for r in rows
@@ -115,6 +143,17 @@ def show_voters(rows: Sequence[VoterRow]) -> Text:
 
 def _number(number: int | None) -> str:
     return "-" if number is None else str(number)
+
+
+def shown_ms(ms: int | None) -> str:
+    if ms is None:
+        return "-"
+    return f"{ms} ms" if ms < 10_000 else f"{ms / 1000:.0f} s"
+
+
+def shown_rate(rate: float | None) -> str:
+    """Never 100 % when something failed."""
+    return "-" if rate is None else f"{int(rate * 1000) / 10:g} %"
 
 
 def columns(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Text:
@@ -132,6 +171,6 @@ def _joined(cells: Sequence[Text], widths: Sequence[int]) -> Text:
     return Text("  ").join(cells)
 
 
-def to_json(rows: Sequence[Struct]) -> str:
-    """A JSON array of objects with the rows' fields."""
+def to_json(rows: Sequence[Struct] | Struct) -> str:
+    """A JSON array of objects with the rows' fields, or the object of a single one."""
     return msgspec.json.format(msgspec.json.encode(rows), indent=2).decode()

@@ -37,7 +37,7 @@ async def examine(ctx: Context) -> list[Finding]:
     """Everything there is to find, also when nothing runs. Raises SettingsError, OSError when it can't look."""
     here = [check_programs(), check_data(ctx), check_disk(ctx.data)]
     try:
-        async with ctx.bus() as bus:
+        async with ctx.bus("operator") as bus:
             return [*here, *await _running(ctx, bus)]
     except NotRunning:
         return here if any(f.status == "error" for f in here) else [*here, _not_running(ctx)]
@@ -50,14 +50,14 @@ def _not_running(ctx: Context) -> Finding:
 
 
 async def _running(ctx: Context, bus: Bus) -> list[Finding]:
-    nats = ctx.settings.nats
+    nats, orchestrator = ctx.settings.nats, ctx.settings.orchestrator
     clock = await _one("clock", check_clock(bus))  # alone, since what goes on beside it blurs the measurement
     found = await asyncio.gather(
         _many("streams", check_streams(ctx, bus)),
         _one("sync_interval", check_durability(nats.monitor_url, nats.sync_interval)),
         _many("jetstream", check_limits(bus, nats.monitor_url)),
         _many("inbox", check_inbox(bus)),
-        _many("directory", check_parts(bus, ctx.settings.orchestrator.default_group)),
+        _many("directory", check_parts(bus, orchestrator.default_group, orchestrator.default_panel)),
         _one("gateway", check_gateway(ctx)),
         _one("postgres", check_postgres(ctx.settings.postgres.url)),
     )

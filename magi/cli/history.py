@@ -61,7 +61,7 @@ def history(
     ctx = Context.load(data)
 
     async def run() -> None:
-        async with ctx.bus() as bus:
+        async with ctx.bus("auditor") as bus:
             source = await open_log(bus)
             printer = _Stored() if json else _Timeline()
             if follow:

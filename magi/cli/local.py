@@ -8,6 +8,7 @@ import structlog
 
 from magi.domain import initiator as initiators
 from magi.domain import voter_commands as voters
+from magi.domain.directory import Directory
 from magi.domain.errors import Conflict
 from magi.domain.ids import InitiatorId, VoterId, voter_aggregate
 from magi.domain.tokens import ENTROPY, is_token, new_token, token_hash
@@ -45,8 +46,14 @@ async def register_builtin(store: DirectoryLog, names: Iterable[str], group: str
 
 async def issue_token(store: DirectoryLog, initiator: str, by: str) -> str:
     """A new token of an Initiator; nobody can read it again. Raises Conflict, StoreError."""
+    return await add_token(store, initiators.IssueToken(initiator, "", by, now_ms()))
+
+
+async def add_token(store: DirectoryLog, command: initiators.IssueToken | initiators.RotateTokens) -> str:
+    """Carry out a command whose hash is that of a token made here, which is returned. Raises as `issue_token`, and
+    InvalidMessage."""
     token = new_token("i", os.urandom(ENTROPY))
-    await change_initiator(store, initiators.IssueToken(initiator, token_hash(token), by, now_ms()))
+    await change_initiator(store, command._replace(sha256=token_hash(token)))
     return token
 
 
@@ -62,7 +69,8 @@ async def ensure_local_initiator(store: DirectoryLog, view: DirectoryView, data:
         file.unlink(missing_ok=True)
         return
     token = file.read_text().strip() if file.exists() else ""
-    if is_token(token, "i") and view.directory.authenticate(token_hash(token)):
+    found = view.directory.authenticate(token_hash(token)) if is_token(token, "i") else None
+    if found and view.directory.admits(found, now_ms()):
         return
     try:
         command = initiators.Register(LOCAL, "whoever may read the data directory", BY, now_ms())
@@ -72,11 +80,11 @@ async def ensure_local_initiator(store: DirectoryLog, view: DirectoryView, data:
     write_atomically(file, (await issue_token(store, LOCAL, BY)).encode() + b"\n")
 
 
-def nats_users(view: DirectoryView) -> list[NatsUser]:
-    """The voters that may connect to the embedded NATS with keys of their own, with what they may do."""
+def nats_users(directory: Directory) -> list[NatsUser]:
+    """The voters that may connect to NATS with keys of their own, with what they may do."""
     users = []
-    for name, voter in view.directory.voters.items():
+    for name, voter in directory.voters.items():
         if voter.public_key and voter.status != "revoked":
             rights = voter_rights(name)
-            users.append(NatsUser(voter.public_key, rights.publish, rights.subscribe))
+            users.append(NatsUser(voter.public_key, rights.publish, rights.subscribe, rights.account))
     return users

@@ -10,6 +10,7 @@ from magi.audit.labels import BadLabels
 from magi.audit.manifest import NotAnExport
 from magi.cli import parts, serve, submit
 from magi.cli.audit import app as audit_app
+from magi.cli.certs import app as certs_app
 from magi.cli.config import app as config_app
 from magi.cli.demo import demo
 from magi.cli.doctor import doctor
@@ -17,6 +18,9 @@ from magi.cli.examples import ExampleError
 from magi.cli.export import export
 from magi.cli.history import history
 from magi.cli.initiators import app as initiators_app
+from magi.cli.metrics import metrics
+from magi.cli.nats_config import app as nats_app
+from magi.cli.panels import app as panels_app
 from magi.cli.parts import PartFailed
 from magi.cli.projections import app as projections_app
 from magi.cli.projector import projector
@@ -26,6 +30,7 @@ from magi.cli.safe import printable
 from magi.cli.settings import SettingsError
 from magi.cli.streams import app as streams_app
 from magi.cli.submit_client import SubmitFailed
+from magi.cli.vote import vote
 from magi.cli.voter_functions import NoSuchVoter
 from magi.cli.voters import app as voters_app
 from magi.domain.errors import Refused
@@ -36,6 +41,7 @@ from magi.eventstore.history import StoreError
 from magi.eventstore.streams import StreamsError
 from magi.gateway.server import CannotListen
 from magi.projections.errors import ProjectionError
+from magi.voters.callback_settings import CannotTakeCallbacks
 
 FAILED = 2
 """The exit code of a command that could not do what it was asked to."""
@@ -45,6 +51,7 @@ _EXPECTED = (
     BusError,
     CannotConnect,
     CannotListen,
+    CannotTakeCallbacks,
     DeclarationError,
     EmbeddedError,
     ExampleError,
@@ -75,7 +82,9 @@ app.command("orchestrator")(parts.orchestrator)
 app.command("voter")(parts.voter)
 app.command("projector")(projector)
 app.command("submit")(submit.submit)
+app.command("vote")(vote)
 app.command("doctor")(doctor)
+app.command("metrics")(metrics)
 app.command("history")(history)
 app.command("replay")(replay)
 app.command("export")(export)
@@ -83,8 +92,11 @@ app.add_typer(requests_app)
 app.add_typer(audit_app)
 app.add_typer(initiators_app)
 app.add_typer(voters_app)
+app.add_typer(panels_app)
 app.add_typer(projections_app)
 app.add_typer(streams_app)
+app.add_typer(nats_app)
+app.add_typer(certs_app)
 app.add_typer(config_app)
 
 

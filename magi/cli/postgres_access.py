@@ -23,7 +23,7 @@ def without_password(url: str, passfile: Path) -> str:
         return url
     _keep(password, passfile)
     query["passfile"] = str(passfile)
-    return parts._replace(netloc=f"{user}{at}{where}", query=urlencode(query, quote_via=quote)).geturl()
+    return parts._replace(netloc=f"{user}{at}{where}", query=urlencode(query, safe="/", quote_via=quote)).geturl()
 
 
 def shown(url: str) -> str:
@@ -32,9 +32,14 @@ def shown(url: str) -> str:
     if there:
         who, at, where = rest.rpartition("@")
         where, asked, query = where.partition("?")
-        pairs = [(k, "…" if "password" in k else v) for k, v in parse_qsl(query, keep_blank_values=True)]
-        return f"{scheme}://{'…@' if who or at else ''}{where}{asked}{urlencode(pairs, safe='/…', quote_via=quote)}"
+        pairs = "&".join(_pair_shown(pair) for pair in query.split("&"))
+        return f"{scheme}://{'…@' if who or at else ''}{where}{asked}{pairs}"
     return "…" if "password" in url else url
+
+
+def _pair_shown(pair: str) -> str:
+    name, _, _ = pair.partition("=")
+    return f"{name}=…" if "password" in unquote(name) else pair
 
 
 def _of_pairs(text: str, passfile: Path) -> str:

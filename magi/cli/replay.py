@@ -128,7 +128,7 @@ def _csv(file: Path | None) -> Iterator[Callable[[Replayed], None]]:
 
 
 async def _replay_all(ctx: Context, run: Replay, since: int | None, on_replayed: Callable[[Replayed], None]) -> None:
-    async with ctx.bus() as bus:
+    async with ctx.bus("auditor") as bus:
         source = await open_log(bus)
         start = 1 if since is None else await source.sequence_at(since)
         with progress("replaying", await source.last_sequence() - start + 1) as advance:
@@ -142,7 +142,7 @@ async def _replay_one(
     alternative: Alternative | None,
     print_json: Callable[[msgspec.Struct], None] | None,
 ) -> int:
-    async with ctx.bus() as bus:
+    async with ctx.bus("auditor") as bus:
         messages = await load_history(await open_log(bus), request_id, initiator)
     events: list[RequestEvent] = []
     for event in readable(messages):

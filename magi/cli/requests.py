@@ -71,6 +71,6 @@ async def find_requests(ctx: Context, query: Query, origin: Literal["best", "log
             return await find_in_views(ctx, query)
         except ProjectionError as error:
             sys.stderr.write(f"magi: {printable(str(error))}; reading the log instead\n")
-    async with ctx.bus() as bus:
+    async with ctx.bus("auditor") as bus:
         source = await open_log(bus)
         return [summary async for summary in find_in_log(source, query)]

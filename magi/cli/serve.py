@@ -20,6 +20,7 @@ from magi.cli.nats_access import EDGE, component_users, seed_file
 from magi.cli.options import Data, TlsCa, TlsCert, TlsKey
 from magi.cli.panels import definition, parse_panel
 from magi.cli.postgres_access import without_password
+from magi.cli.scrape import write_targets
 from magi.cli.settings import variable
 from magi.cli.views import Views
 from magi.cli.voter_functions import check_builtin
@@ -233,11 +234,23 @@ async def _parts(
     commands = [
         PartCommand("orchestrator", ("orchestrator",), environment=_seed(ctx, "orchestrator")),
         PartCommand("gateway", ("gateway",), port_variable=variable("gateway.port"), environment=_seed(ctx, "gateway")),
-        PartCommand("voters", ("voter", "--all"), environment=_seed(ctx, "voters")),
+        # All of our environment: models' keys and webhooks' secrets are in variables that have any name.
+        PartCommand("voters", ("voter", "--all"), environment=_seed(ctx, "voters"), passed_on=("",)),
     ]
-    parts = [PartProcess(directory, command, environment) for command in commands]
-    command = PartCommand("projector", ("projector",), environment=_seed(ctx, "projector"))
-    projector = PartProcess(directory, command, environment)
+    commands.append(PartCommand("projector", ("projector",), environment=_seed(ctx, "projector")))
+    section = ctx.settings.operations
+
+    def on_ready() -> None:
+        try:
+            write_targets(directory.run, section.host)
+        except OSError as error:  # a full disk: what is not measured runs all the same
+            log.error("scrape_targets_not_written", error=str(error))
+
+    def process(number: int, command: PartCommand) -> PartProcess:
+        own = {variable("operations.port"): str(section.port + number)} if section.port else {}
+        return PartProcess(directory, command, {**environment, **own}, on_ready)
+
+    *parts, projector = [process(number, command) for number, command in enumerate(commands)]
 
     async def stop_all() -> None:
         # First nobody is let in any more, then what is under way is finished. A client that doesn't read keeps the

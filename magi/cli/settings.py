@@ -15,10 +15,15 @@ import msgspec
 from msgspec import Meta, Struct
 
 from magi.gateway.settings import GatewaySettings
+from magi.orchestrator.alerts import AlertSettings
+from magi.orchestrator.health import HealthSettings
+from magi.voters.callback_settings import CallbackSettings
 
 PREFIX = "MAGI_"
 FILE = "magi.toml"
-_OTHERS = frozenset({"MAGI_DATA", "MAGI_CONFIG", "MAGI_VOTER_SEED", "MAGI_PART", "MAGI_URL", "MAGI_TOKEN"})
+_OTHERS = frozenset(
+    {"MAGI_DATA", "MAGI_CONFIG", "MAGI_VOTER_SEED", "MAGI_PART", "MAGI_URL", "MAGI_TOKEN", "MAGI_VOTER_TOKEN"}
+)
 """Variables of ours that are no settings."""
 
 
@@ -30,7 +35,15 @@ class NatsSettings(Struct, frozen=True, forbid_unknown_fields=True):
     url: str = ""
     """Where NATS is; empty: the embedded server of `magi serve`."""
     seed_file: str = ""
-    """The file with the nkey seed that the parts connect with; empty: none."""
+    """The file with the nkey seed to connect with, whatever part it is; empty: `seed_dir` is looked at."""
+    seed_dir: str = ""
+    """The folder with a seed for each part, `gateway.seed` and so on (`magi nats config`); empty: none."""
+    tls_ca: str = ""
+    """The file with the CAs that the server's certificate is checked against; empty: those of the system."""
+    tls_cert: str = ""
+    """The file with a certificate to show to the server, if it wants one."""
+    tls_key: str = ""
+    """The file with its key."""
     monitor_url: str = ""
     """The server's monitoring address: the only place that tells its sync_interval."""
     sync_interval: Annotated[str, Meta(pattern=r"^(always|any|[1-9]\d*(ms|s|m|h))$")] = "always"
@@ -51,13 +64,15 @@ class OrchestratorSection(Struct, frozen=True, forbid_unknown_fields=True):
     """The most voters of a panel that nobody named."""
     default_group: Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,64}$")] = "default"
     """The group that such a panel is chosen from."""
+    default_panel: Annotated[str, Meta(pattern=r"^[a-z0-9_-]{0,64}$")] = ""
+    """The panel template (`magi panels`) for requests that name neither voters nor a panel; empty: the group."""
 
 
 class VotersSection(Struct, frozen=True, forbid_unknown_fields=True):
-    capacity: Annotated[int, Meta(ge=1, le=1024)] = 8
-    """Tasks that an instance judges at once."""
+    capacity: Annotated[int, Meta(ge=0, le=1024)] = 0
+    """Tasks that an instance judges at once; 0: as many as it is registered with."""
     builtin: tuple[str, ...] = ("melchior", "balthasar", "casper")
-    """The built-in voters that `magi serve` runs."""
+    """The built-in voters that `magi serve` registers, and so runs."""
 
 
 class ProjectionsSection(Struct, frozen=True, forbid_unknown_fields=True):
@@ -71,6 +86,16 @@ class ProjectionsSection(Struct, frozen=True, forbid_unknown_fields=True):
     """The most that are written at once."""
 
 
+class OperationsSection(Struct, frozen=True, forbid_unknown_fields=True):
+    enabled: bool = True
+    """Whether the parts of `magi serve` show metrics, and others where a port is set."""
+    host: str = "127.0.0.1"
+    """Where `/metrics` and `/healthz` of each part are. Whoever reaches them learns who votes how, and no content."""
+    port: Annotated[int, Meta(ge=0, le=65_532)] = 0
+    """Of a part; under `magi serve` of the first one, and those of the others follow. 0: any that is free there, and
+    none for a part that runs alone."""
+
+
 class LogSection(Struct, frozen=True, forbid_unknown_fields=True):
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "json", "console"] = "auto"
@@ -82,8 +107,12 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     postgres: PostgresSettings = PostgresSettings()
     gateway: GatewaySettings = GatewaySettings()
     orchestrator: OrchestratorSection = OrchestratorSection()
+    health: HealthSettings = HealthSettings()
+    alerts: AlertSettings = AlertSettings()
     voters: VotersSection = VotersSection()
+    callbacks: CallbackSettings = CallbackSettings()
     projections: ProjectionsSection = ProjectionsSection()
+    operations: OperationsSection = OperationsSection()
     log: LogSection = LogSection()
 
 

@@ -16,7 +16,7 @@ from rich.console import Console
 from magi.cli import logs
 from magi.cli.context import Context, run_async
 from magi.cli.conversation import Conversation, End, Show
-from magi.cli.options import Data, Json
+from magi.cli.options import Data, Json, TlsCa
 from magi.cli.safe import printable_json, printable_line
 from magi.cli.submit_client import find_gateway, follow
 from magi.cli.submit_report import event_line
@@ -36,6 +36,9 @@ def submit(
     answer: Annotated[str | None, typer.Option(help="The answer to be judged.")] = None,
     answer_file: Annotated[str | None, typer.Option(help="A file with the answer; -: standard input.")] = None,
     voters: Annotated[str | None, typer.Option(help="The panel: voters, separated by commas.")] = None,
+    panel: Annotated[
+        str | None, typer.Option(help="A panel by its name (`magi panels list`), instead of --voters.")
+    ] = None,
     strategy: Annotated[
         str | None, typer.Option(help="A name, NAME:PARAMETER=VALUE,… such as threshold:k=2, or a JSON object.")
     ] = None,
@@ -52,11 +55,14 @@ def submit(
     token: Annotated[
         str | None, typer.Option(help="Your token.", envvar="MAGI_TOKEN", show_default="this machine's own")
     ] = None,
+    tls_ca: TlsCa = None,
     data: Data = None,
 ) -> None:
     """Submit an answer to be judged, and watch. Exits 0 for pass, 1 for fail, 2 for an error."""
     if query_file == answer_file == "-":
         raise typer.BadParameter("only one of --query-file and --answer-file can be standard input")
+    if voters is not None and panel is not None:
+        raise typer.BadParameter("expected either --voters or --panel, not both")
     name = str(uuid.uuid4()) if request_id is None else request_id
     request = request_frame(
         _option("--request-id", check_request_id, name) or name,
@@ -67,13 +73,14 @@ def submit(
         decide="early" if early else None,
         timeout_ms=timeout_ms,
         metadata=_option("--metadata", parse_metadata, metadata),
+        panel=panel,
     )
-    ctx = Context.load(data)
+    ctx = Context.load(data, {"gateway.tls_ca": tls_ca})
     logs.configure(ctx.settings.log)
     output = Output() if not json else JsonOutput()
     work = follow(
         Conversation(name, request),
-        lambda: find_gateway(ctx.data, url, token),
+        lambda: find_gateway(ctx.data, url, token, ctx.settings.gateway.tls_ca),
         output.show,
         output.tell,
         (TIMEOUT_MS if timeout_ms is None else timeout_ms) / 1000,

@@ -18,6 +18,7 @@ from magi.cli.conversation import Acknowledged, Conversation, End, FinalResult, 
 from magi.cli.local import token_file
 from magi.cli.tls import gateway_tls
 from magi.eventstore.tls import explain
+from magi.gateway.farewell import retry_after
 
 CONNECT_WITHIN = 5.0
 """Seconds for the first connection: as long as a gateway that was killed takes to be started again, three times over.
@@ -105,11 +106,12 @@ async def follow(
                     if link.reached and not link.problem:
                         tell(f"{reason_of(error)}: connecting again")
                     link.problem = reason_of(error)
+                    link.asked = asked_to_wait(error)
                 except (InvalidURI, ValueError) as error:
                     raise SubmitFailed(f"{_shown(address.url)} can't be the address of a gateway: {error}") from error
                 except NotUnderstood as error:
                     raise SubmitFailed(f"{_shown(address.url)} is no gateway: {error}") from error
-                await asyncio.sleep(link.pause * random.uniform(0.7, 1.3))  # noqa: S311 - jitter
+                await asyncio.sleep(max(link.asked, link.pause * random.uniform(0.7, 1.3)))  # noqa: S311 - jitter
                 link.pause = min(2 * link.pause, _LONGEST_PAUSE)
     except TimeoutError:
         raise SubmitFailed(f"no verdict came in time{link.problem and ': ' + link.problem}") from None
@@ -124,6 +126,8 @@ class _Link:
         self.problem = ""
         """Why there is no connection that works now; empty when there is."""
         self.pause = _FIRST_PAUSE
+        self.asked = 0.0
+        """Seconds that the gateway asked us to wait when it sent us away."""
 
     def works(self, tell: Callable[[str], None]) -> None:
         """Something came from the gateway. That it let us in alone says nothing: it may close every connection."""
@@ -196,6 +200,11 @@ def raise_if_final(error: Exception, *, reached: bool) -> None:
             raise SubmitFailed(
                 f"the gateway closed the connection: {error.rcvd.reason or 'no reason'} ({code})"
             ) from error
+
+
+def asked_to_wait(error: Exception) -> float:
+    """Seconds that a gateway which sent us away wants us to wait."""
+    return retry_after(error.rcvd.reason) if isinstance(error, ConnectionClosed) and error.rcvd else 0.0
 
 
 def reason_of(error: Exception) -> str:

@@ -35,6 +35,7 @@ def request_frame(
     decide: str | None = None,
     timeout_ms: int | None = None,
     metadata: dict[str, Any] | None = None,
+    panel: str | None = None,
 ) -> str:
     """The `request` message. What isn't given is left to the gateway's defaults."""
     message: dict[str, Any] = {
@@ -49,6 +50,7 @@ def request_frame(
         "decide": decide,
         "timeout_ms": timeout_ms,
         "metadata": metadata,
+        "panel": panel,
     }
     message |= {key: value for key, value in given.items() if value is not None}
     return msgspec.json.encode(message).decode()

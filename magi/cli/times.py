@@ -8,7 +8,7 @@ from typing import Any, get_origin
 import msgspec
 
 from magi.audit.state_at import Moment
-from magi.domain.clock import milliseconds
+from magi.domain.clock import milliseconds, rfc3339
 from magi.domain.strategies import registered
 
 _AGO = re.compile(r"(\d{1,6})(s|m|h|d|w)\Z")
@@ -32,6 +32,24 @@ def parse_time(text: str, now: int) -> int:
         raise ValueError(
             f"expected a time such as 2026-01-31T12:00:00Z, 2026-01-31 (UTC) or 2h (ago), got {text[:80]!r}"
         ) from None
+
+
+def parse_span(text: str) -> int:
+    """Milliseconds of ``30s``, ``1h``, ``30d`` … Raises ValueError."""
+    span = _AGO.match(text.strip())
+    if not span:
+        raise ValueError(f"expected a time span such as 90s, 1h or 30d, got {text[:80]!r}")
+    return int(span[1]) * _UNITS[span[2]]
+
+
+def parse_expiry(text: str, now: int) -> str:
+    """A time to come, RFC 3339, of a span from now on (``30d``) or a time; empty text is never. Raises ValueError."""
+    if not text:
+        return ""
+    try:
+        return rfc3339(now + parse_span(text) if _AGO.match(text.strip()) else parse_time(text, now))
+    except (ValueError, OverflowError):
+        raise ValueError(f"expected a time span such as 30d, or a time to come, got {text[:80]!r}") from None
 
 
 def parse_moment(text: str, now: int) -> Moment:

@@ -51,9 +51,7 @@ def vote(
 
     async def work() -> None:
         keyboard = Keyboard()
-        desk = Desk(
-            name, lambda: _address(ctx, name, url, token), lambda task: _ask(console, keyboard, task), tell
-        )
+        desk = Desk(name, lambda: _address(ctx, name, url, token), lambda task: _ask(console, keyboard, task), tell)
         tell(f"waiting for tasks as {name} (Ctrl-C to leave)")
         try:
             await desk.work()

@@ -12,7 +12,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
 from magi.cli.context import NotRunning
-from magi.cli.submit_client import Address, SubmitFailed, connection_to, raise_if_final, reason_of
+from magi.cli.submit_client import Address, SubmitFailed, asked_to_wait, connection_to, raise_if_final, reason_of
 from magi.domain.clock import milliseconds
 from magi.domain.messages import Opinion, ProgressBallot, ResultBallot, Task, encode
 from magi.eventstore.presence import now_ms
@@ -67,7 +67,7 @@ class Desk:
 
     async def work(self) -> None:
         """Take tasks until cancelled, connecting again when a connection breaks. Raises SubmitFailed, NotRunning."""
-        pause, reached, problem = _FIRST_PAUSE, False, ""
+        pause, reached, problem, asked = _FIRST_PAUSE, False, "", 0.0
         while True:
             try:
                 async with connection_to(self._where(), "/v1/voter", show_token=False) as connection:
@@ -83,9 +83,10 @@ class Desk:
                 if reason_of(error) != problem:
                     problem = reason_of(error)
                     self._tell(f"{problem}: connecting again")
+                asked = asked_to_wait(error)
             except (InvalidURI, ValueError) as error:
                 raise SubmitFailed(f"that can't be the address of a gateway: {error}") from error
-            await asyncio.sleep(pause * random.uniform(0.7, 1.3))  # noqa: S311 - jitter
+            await asyncio.sleep(max(asked, pause * random.uniform(0.7, 1.3)))  # noqa: S311 - jitter
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def _begin(self, connection: ClientConnection) -> None:

@@ -1,4 +1,4 @@
-"""`magi voters rotate-key`, `token` and `revoke-token`: what a voter proves with who it is."""
+"""`magi voters rotate-key`, `token`, `rotate-token` and `revoke-token`: what a voter proves with who it is."""
 
 from typing import Annotated
 
@@ -8,8 +8,9 @@ from magi.cli.context import Context, run_async
 from magi.cli.directory import open_directory, operator
 from magi.cli.options import Data
 from magi.cli.output import show
+from magi.cli.token_options import Expires, Overlap, expiry, span
 from magi.cli.voter_access import introduce
-from magi.cli.voter_registration import Id, Reason, issue_token, show_token
+from magi.cli.voter_registration import Id, Reason, add_token, show_token
 from magi.domain import voter_commands as voters
 from magi.domain.ids import VoterId
 from magi.domain.voter_commands import VoterCommand
@@ -30,16 +31,28 @@ def rotate_key(voter: Id, reason: Reason = "", data: Data = None) -> None:
     introduce(ctx, VoterId(voter), public, seed)
 
 
-def token(voter: Id, data: Data = None) -> None:
-    """Print a further token of a voter: the way to change tokens is to issue, deploy, and revoke the old one."""
-
-    async def run(ctx: Context) -> str:
-        async with open_directory(ctx) as store:
-            return await issue_token(store, voter)
-
-    issued = run_async(run(Context.load(data)))
+def token(voter: Id, expires: Expires = "", data: Data = None) -> None:
+    """Print a further token of a voter."""
+    command = voters.IssueToken(voter, "", operator(), now_ms(), expiry(expires))
+    issued = run_async(_issue(Context.load(data), command))
     show(f"Voter {voter} has a further token.")
     show_token(voter, issued)
+
+
+def rotate_token(
+    voter: Id, overlap: Overlap = "1h", expires: Expires = "", reason: Reason = "", data: Data = None
+) -> None:
+    """Print a new token of a voter, and let all others expire after the overlap."""
+    now = now_ms()
+    command = voters.RotateTokens(voter, "", now + span(overlap), reason, operator(), now, expiry(expires))
+    issued = run_async(_issue(Context.load(data), command))
+    show(f"Voter {voter} has a new token; the others expire in {overlap}, if not before.")
+    show_token(voter, issued)
+
+
+async def _issue(ctx: Context, command: voters.IssueToken | voters.RotateTokens) -> str:
+    async with open_directory(ctx) as store:
+        return await add_token(store, command)
 
 
 def revoke_token(

@@ -175,8 +175,13 @@ async def _state(store: DirectoryLog, name: VoterId) -> Voter:
 
 async def issue_token(store: DirectoryLog, voter: str) -> str:
     """A new token of a voter; nobody can read it again. Raises Conflict, UnknownVoter, StoreError."""
+    return await add_token(store, voters.IssueToken(voter, "", operator(), now_ms()))
+
+
+async def add_token(store: DirectoryLog, command: voters.IssueToken | voters.RotateTokens) -> str:
+    """Carry out a command whose hash is that of a token made here, which is returned. Raises as `issue_token`."""
     token = new_token("v", os.urandom(ENTROPY))
-    await change_voter(store, voters.IssueToken(voter, token_hash(token), operator(), now_ms()))
+    await change_voter(store, command._replace(sha256=token_hash(token)))
     return token
 
 

@@ -1,6 +1,6 @@
 """What `magi voters show` says of one voter: registration, health, instances, and its history. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -9,6 +9,7 @@ from rich.text import Text
 
 from magi.cli.directory_report import columns, rate_of, shown_ms, shown_rate
 from magi.cli.safe import printable_line
+from magi.cli.token_report import TokenRow, show_tokens, token_rows
 from magi.domain.directory import DirectoryEvent
 from magi.domain.voter import (
     Voter,
@@ -20,6 +21,7 @@ from magi.domain.voter import (
     VoterReinstated,
     VoterRevoked,
     VoterSuspended,
+    VoterTokenExpires,
     VoterTokenIssued,
     VoterTokenRevoked,
 )
@@ -58,14 +60,20 @@ class VoterCard(Struct, frozen=True):
     tried: bool
     """Whether it is tried with probes, while it is suspended."""
     public_key: str
-    tokens: tuple[str, ...]
-    """The ids of those that are valid."""
+    tokens: tuple[TokenRow, ...]
     instances: tuple[Instance, ...]
     history: tuple[HistoryRow, ...]
 
 
-def voter_card(voter: Voter, instances: Iterable[Instance], events: Iterable[DirectoryEvent]) -> VoterCard:
-    """`instances` are those of this voter that are alive, `events` its own, in order."""
+def voter_card(
+    voter: Voter,
+    instances: Iterable[Instance],
+    events: Iterable[DirectoryEvent],
+    uses: Mapping[str, str] = {},
+    now: int = 0,
+) -> VoterCard:
+    """`instances` are those of this voter that are alive, `events` its own, in order; `uses` says when each token was
+    used last, by its id."""
     return VoterCard(
         voter_id=voter.voter_id,
         kind=voter.kind,
@@ -82,7 +90,7 @@ def voter_card(voter: Voter, instances: Iterable[Instance], events: Iterable[Dir
         ejections=voter.ejections,
         tried=voter.tried,
         public_key=voter.public_key,
-        tokens=tuple(sorted(voter.tokens)),
+        tokens=token_rows(voter.tokens, uses, now),
         instances=tuple(instances),
         history=tuple(_history_row(event) for event in events),
     )
@@ -106,6 +114,8 @@ def what_happened(event: DirectoryEvent) -> str:
             return f"key changed to {key}"
         case VoterTokenIssued(token_id=token):
             return f"token {token} issued"
+        case VoterTokenExpires(token_id=token, expires=expires):
+            return f"token {token} expires {expires}"
         case VoterTokenRevoked(token_id=token):
             return f"token {token} revoked"
         case VoterSuspended(until=until) if until:
@@ -146,14 +156,14 @@ def show_card(card: VoterCard) -> list[Text]:
         ("attempts", str(card.max_attempts)),
         *((name, _value(value)) for name, value in card.settings.items()),
         ("key", card.public_key),
-        ("tokens", " ".join(card.tokens)),
         ("status", f"{card.status} since {card.since}" + (f": {card.reason}" if card.reason else "")),
         ("health", health(card)),
     ]
     width = max(len(name) for name, _ in facts) + 2
     title = Text(f"Voter {card.voter_id}", "bold")
     lines = [Text(f"  {printable_line(name):<{width}}{printable_line(value)}") for name, value in facts if value]
-    found = [Text("\n").join([title, *lines]), _instances(card.instances)]
+    tokens = [show_tokens(card.tokens)] if card.tokens else []
+    found = [Text("\n").join([title, *lines]), *tokens, _instances(card.instances)]
     history = columns(("when", "what", "by", "why"), [(h.at, h.what, h.by, h.why) for h in card.history])
     return [*found, Text("\n").join([Text("History", "bold"), history])]
 

@@ -9,7 +9,8 @@ from magi.cli.options import Data, Json
 from magi.cli.output import show
 from magi.cli.task_queues import task_queues
 from magi.cli.terminal import reporting, write, write_json
-from magi.cli.voter_credentials import revoke_token, rotate_key, token
+from magi.cli.token_uses import token_uses
+from magi.cli.voter_credentials import revoke_token, rotate_key, rotate_token, token
 from magi.cli.voter_registration import Id, Reason, add, change
 from magi.cli.voter_report import VoterCard, show_card, voter_card
 from magi.domain import voter_commands as voters
@@ -27,6 +28,7 @@ app.command("add")(add)
 app.command("change")(change)
 app.command("rotate-key")(rotate_key)
 app.command("token")(token)
+app.command("rotate-token")(rotate_token)
 app.command("revoke-token")(revoke_token)
 
 
@@ -61,7 +63,9 @@ def show_(voter: Id, json: Json = False, data: Data = None) -> None:
                 directory.apply(event)
             presence = DirectReader(bus, subjects.PRESENCE)
             await presence.start()
-            return voter_card(directory.voters[name], await alive(presence, f"voter.{name}"), events)
+            found = directory.voters[name]
+            uses = await token_uses(bus, found.tokens)
+            return voter_card(found, await alive(presence, f"voter.{name}"), events, uses, now_ms())
 
     card = run_async(run(Context.load(data)))
     with reporting():

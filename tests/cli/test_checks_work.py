@@ -1,7 +1,17 @@
+import msgspec
 import pytest
 
-from magi.cli.checks_work import Partition, judge_inbox, judge_orchestrators, judge_partitions, judge_voters
+from magi.cli.checks_work import (
+    Partition,
+    judge_default_panel,
+    judge_inbox,
+    judge_orchestrators,
+    judge_partitions,
+    judge_voters,
+)
 from magi.cli.directory_report import VoterRow
+from magi.domain.ids import VoterId
+from magi.domain.panel import Candidate, Snapshot
 from magi.eventstore.presence import Instance
 
 
@@ -59,6 +69,21 @@ def test_a_panel_needs_an_active_voter_of_the_default_group() -> None:
 
 def test_a_panel_of_which_nobody_is_alive_is_an_error() -> None:
     assert statuses(voter(instances=0)) == [("panel", "error"), ("voter v", "warning")]
+
+
+def default_panel(*members: str) -> Snapshot:
+    able = {VoterId(name): Candidate("active") for name in ("a", "b")}
+    return Snapshot(able, templates={"code": members}, default="code")
+
+
+def test_a_default_panel_must_be_one_that_can_be_formed() -> None:
+    alive, silent = voter("a"), voter("b", instances=0)
+    assert judge_default_panel(default_panel("a"), [alive]).status == "ok"
+    assert judge_default_panel(default_panel("a", "b"), [alive, silent]).status == "warning"
+    assert judge_default_panel(default_panel("b"), [alive, silent]).status == "error"
+    assert judge_default_panel(default_panel("a", "nobody"), [alive]).status == "error"
+    gone = msgspec.structs.replace(default_panel("a"), default="gone")
+    assert "'gone' is not defined" in judge_default_panel(gone, [alive]).found
 
 
 def test_one_silent_voter_is_a_warning() -> None:

@@ -1,6 +1,17 @@
 import json
 
-from magi.cli.directory_report import Queue, columns, initiator_rows, show_voters, to_json, voter_rows
+import pytest
+
+from magi.cli.directory_report import (
+    Queue,
+    columns,
+    initiator_rows,
+    show_voters,
+    shown_ms,
+    shown_rate,
+    to_json,
+    voter_rows,
+)
 from magi.domain import initiator as initiators
 from magi.domain import voter as voters
 from magi.domain.directory import Directory
@@ -35,6 +46,33 @@ def test_a_voters_instances_and_queue_are_its_own() -> None:
         ("a", 2, 12, 3, 2),
         ("b", 0, 0, None, None),
     ]
+
+
+def test_how_the_instances_do_is_put_together() -> None:
+    alive = [
+        Instance("voter.a", "1", in_flight=2, p95_ms=40, succeeded=30, failed=0),
+        Instance("voter.a", "2", in_flight=1, p95_ms=900, succeeded=9, failed=1),
+        Instance("voter.a", "3"),
+    ]
+    (row,) = voter_rows(directory(registered("a")), alive, {})
+    assert (row.in_flight, row.p95_ms, row.success_rate) == (3, 900, 39 / 40)
+    (idle,) = voter_rows(directory(registered("a")), alive[2:], {})
+    assert (idle.in_flight, idle.p95_ms, idle.success_rate) == (0, None, None)
+
+
+@pytest.mark.parametrize(
+    ("ms", "rate", "expected"),
+    [
+        (None, None, ("-", "-")),
+        (5, 1.0, ("5 ms", "100 %")),
+        (12_400, 0.9999, ("12 s", "99.9 %")),
+        (0, 0.0, ("0 ms", "0 %")),
+    ],
+)
+def test_figures_are_short_and_a_failure_is_never_rounded_away(
+    ms: int | None, rate: float | None, expected: tuple[str, str]
+) -> None:
+    assert (shown_ms(ms), shown_rate(rate)) == expected
 
 
 def test_initiators_are_listed_with_their_tokens_ids() -> None:

@@ -1,5 +1,7 @@
 import json
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosed
@@ -87,10 +89,91 @@ def test_revoking_an_initiator_ends_its_connections(serve: Serve) -> None:
 
 def test_the_list_has_a_line_each(serve: Serve) -> None:
     lines = magi("initiators", "list", data=serve.data).lines
-    assert lines[0].split() == ["initiator", "status", "tokens", "registered", "description"]
+    assert lines[0].split() == ["initiator", "status", "tokens", "registered", "last", "used", "description"]
     local = next(line for line in lines if line.startswith("local "))
     assert "active" in local
     assert "whoever may read the data directory" in local
+
+
+def shown(serve: Serve, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(magi("initiators", "show", name, "--json", data=serve.data).stdout)
+    return found
+
+
+def test_a_token_to_read_that_expires(serve: Serve) -> None:
+    added = magi("initiators", "add", "ini-read", "--scope", "read", "--expires", "30d", data=serve.data)
+    assert added.code == 0
+    assert added.lines[0] == "Initiator ini-read may read from now on."
+    [token] = shown(serve, "ini-read")["tokens"]
+    assert (token["scopes"], token["expired"]) == (["read"], False)
+    left = datetime.fromisoformat(token["expires"]) - datetime.fromisoformat(token["issued"])
+    assert timedelta(days=29, hours=23) < left <= timedelta(days=30)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("add", "ini-bad", "--scope", "admin"), "reserved"),
+        (("add", "ini-bad", "--scope", "everything"), "expected initiate or read"),
+        (("add", "ini-bad", "--expires", "yesterday"), "expires"),
+        (("add", "ini-bad", "--expires", "2020-01-01"), "a time to come"),
+        (("rotate", "local", "--overlap", "some"), "overlap"),
+        (("change", "local"), "expected something to change"),
+        (("change", "local", "--open-requests", "1.5"), "whole number"),
+        (("change", "local", "--connections", "0"), "above 0"),
+        (("show", "ini-bad"), "no initiator named"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_and_nothing_is_stored(
+    serve: Serve, arguments: tuple[str, ...], why: str
+) -> None:
+    before = shown(serve, "local")["history"]
+    refused = magi("initiators", *arguments, data=serve.data)
+    assert refused.code == 2
+    assert why in " ".join(refused.stderr.replace("│", " ").split())
+    assert shown(serve, "local")["history"] == before
+    assert magi("initiators", "show", "ini-bad", data=serve.data).code == 2
+
+
+def test_rotating_prints_a_new_token_and_lets_the_others_expire(serve: Serve) -> None:
+    first = magi("initiators", "add", "ini-rotate", data=serve.data).last_word
+    rotated = magi("initiators", "rotate", "ini-rotate", "--overlap", "1s", "--reason", "a leak", data=serve.data)
+    assert rotated.code == 0
+    eventually(lambda: lets_in(serve, rotated.last_word), "the gateway knows the new token")
+    eventually(lambda: not lets_in(serve, first), "the first token has expired")
+    old, new = shown(serve, "ini-rotate")["tokens"]
+    assert (old["token_id"], old["expired"], new["expired"]) == (token_hash(first)[:12], True, False)
+    assert row(serve, "ini-rotate")["tokens"] == [new["token_id"]]
+
+
+def test_the_last_use_of_a_token_is_shown(serve: Serve) -> None:
+    token = magi("initiators", "add", "ini-used", data=serve.data).last_word
+    assert row(serve, "ini-used")["last_used"] == ""
+    eventually(lambda: lets_in(serve, token), "the gateway knows the token")
+    eventually(lambda: row(serve, "ini-used")["last_used"] != "", "its use is noted")
+    [used] = shown(serve, "ini-used")["tokens"]
+    assert used["last_used"] == row(serve, "ini-used")["last_used"] >= used["issued"]
+
+
+def test_quotas_are_changed_with_who_when_and_why(serve: Serve) -> None:
+    magi("initiators", "add", "ini-quota", data=serve.data)
+    quotas = ("--requests-per-second", "2.5", "--open-requests", "10", "--connections", "none")
+    changed = magi("initiators", "change", "ini-quota", *quotas, "--reason", "too busy", data=serve.data)
+    assert (changed.code, changed.stdout) == (0, "Initiator ini-quota is changed.\n")
+    card = shown(serve, "ini-quota")
+    assert card["quotas"] == {"requests_per_second": 2.5, "open_requests": 10, "connections": 0}
+    last = card["history"][-1]
+    assert (last["event"], last["by"], last["why"]) == ("initiator_changed", operator(), "too busy")
+    assert "as it was" in magi("initiators", "change", "ini-quota", *quotas, data=serve.data).stdout
+    magi("initiators", "change", "ini-quota", "--requests-per-second", "default", data=serve.data)
+    assert shown(serve, "ini-quota")["quotas"]["requests_per_second"] is None
+    text = magi("initiators", "show", "ini-quota", data=serve.data).stdout
+    for words in (
+        "requests per second  as the settings say",
+        "open requests        10",
+        "connections          no quota",
+    ):
+        assert words in text
 
 
 def test_whoever_changes_something_is_named() -> None:

@@ -112,4 +112,4 @@ async def test_voters_with_keys_are_let_in_until_they_are_revoked(store: Directo
     await change_voter(store, voters.Revoke("gone", "", "t", NOW))
     await register_builtin(store, ["melchior"], "default")
     await catch_up(store, view)
-    assert {user.public_key for user in nats_users(view)} == {keys["kept"], keys["paused"]}
+    assert {user.public_key for user in nats_users(view.directory)} == {keys["kept"], keys["paused"]}

@@ -28,6 +28,7 @@ def test_what_is_not_given_is_left_to_the_gateway() -> None:
 
 
 def test_what_is_given_is_sent() -> None:
+    assert json.loads(request_frame("r", "q", "a", panel="code"))["panel"] == "code"
     frame = request_frame("r", "q", "a", voters=["v"], strategy="veto", decide="early", timeout_ms=5, metadata={"m": 1})
     sent = json.loads(frame)
     assert (sent["voter_list"], sent["strategy"], sent["decide"], sent["timeout_ms"], sent["metadata"]) == (

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from magi.audit.state_at import Moment
-from magi.cli.times import duration, parse_moment, parse_strategy, parse_time
+from magi.cli.times import duration, parse_expiry, parse_moment, parse_span, parse_strategy, parse_time
 
 NOW = 1_769_860_800_000  # 2026-01-31T12:00:00Z
 
@@ -83,3 +83,29 @@ def test_what_names_no_strategy_is_refused(text: str) -> None:
 )
 def test_a_duration_is_short(ms: int, text: str) -> None:
     assert duration(ms) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", ""),
+        ("30d", "2026-03-02T12:00:00.000Z"),
+        ("90s", "2026-01-31T12:01:30.000Z"),
+        ("2027-01-31", "2027-01-31T00:00:00.000Z"),
+        ("2027-01-31T12:00:00+01:00", "2027-01-31T11:00:00.000Z"),
+    ],
+)
+def test_a_time_to_come_is_read(text: str, expected: str) -> None:
+    assert parse_expiry(text, NOW) == expected
+
+
+@pytest.mark.parametrize("text", ["30", "soon", "-1d", "999999w", "2027-13-01"])
+def test_what_is_no_time_to_come_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="expected a time span such as 30d, or a time to come, got"):
+        parse_expiry(text, NOW)
+
+
+def test_a_span_is_read() -> None:
+    assert (parse_span("1h"), parse_span("90s")) == (3_600_000, 90_000)
+    with pytest.raises(ValueError, match="expected a time span"):
+        parse_span("1")

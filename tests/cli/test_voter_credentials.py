@@ -2,6 +2,7 @@
 
 import asyncio
 
+from magi.domain.tokens import token_hash, token_id
 from magi.eventstore.bus import Bus, CannotConnect
 from tests.cli.commands import magi
 from tests.cli.serving import Serve
@@ -48,16 +49,26 @@ def test_a_key_is_for_voters_on_the_bus(serve: Serve) -> None:
 
 def test_tokens_are_issued_and_revoked_one_by_one(serve: Serve) -> None:
     magi("voters", "add", "cred-token", "--kind", "websocket", *GROUP, data=serve.data)
-    (first,) = shown(serve, "cred-token")["tokens"]
+    [first] = [token["token_id"] for token in shown(serve, "cred-token")["tokens"]]
     assert magi("voters", "token", "cred-token", data=serve.data).last_word.startswith("magi_v_")
     assert len(shown(serve, "cred-token")["tokens"]) == 2
     revoked = magi("voters", "revoke-token", "cred-token", first, "--reason", "lost", data=serve.data)
     assert revoked.stdout == f"The token {first} of voter cred-token is revoked.\n"
     card = shown(serve, "cred-token")
-    assert first not in card["tokens"]
+    assert first not in [token["token_id"] for token in card["tokens"]]
     assert card["history"][-1]["why"] == "lost"
     again = magi("voters", "revoke-token", "cred-token", first, data=serve.data)
     assert (again.code, again.stderr) == (2, f"magi: voter 'cred-token' has no valid token '{first}'\n")
+
+
+def test_rotating_a_token_lets_the_others_expire(serve: Serve) -> None:
+    magi("voters", "add", "cred-rotate", "--kind", "websocket", *GROUP, data=serve.data)
+    rotated = magi("voters", "rotate-token", "cred-rotate", "--overlap", "0s", "--expires", "30d", data=serve.data)
+    old, new = shown(serve, "cred-rotate")["tokens"]
+    assert (old["expired"], new["expired"], new["token_id"]) == (True, False, token_id(token_hash(rotated.last_word)))
+    assert new["scopes"] == ["vote:cred-rotate"]
+    assert new["expires"] > new["issued"]
+    assert new["expires"] in magi("voters", "show", "cred-rotate", data=serve.data).stdout
 
 
 def test_a_voter_without_a_gateway_needs_no_token(serve: Serve) -> None:

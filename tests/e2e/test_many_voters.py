@@ -205,11 +205,23 @@ def counted(panel: list[str], votes: dict[str, str]) -> str:
     return "pass" if said["pass"] > said["fail"] and said["pass"] + said["fail"] >= quorum else "fail"
 
 
-def check(many: Many, verdicts: dict[str, Message]) -> None:
+def votes_on(many: Many, name: str, verdict: Message) -> dict[str, str]:
+    """What the panel was told is accepted. Voters that are tried out vote, too, and aren't on the panel."""
+    return {voter: vote for voter, vote in many.accepted[name].items() if voter in verdict["details"]}
+
+
+def in_the_verdict(verdict: Message) -> dict[str, str]:
+    return {voter: said for voter, said in verdict["details"].items() if said != "missing"}
+
+
+async def check(many: Many, verdicts: dict[str, Message]) -> None:
+    async def told() -> bool:
+        """On a busy machine some vote too late, and hear of it after the verdict."""
+        return all(in_the_verdict(v) == votes_on(many, name, v) for name, v in verdicts.items())
+
+    await until(told, "each vote that was accepted is in its verdict, or was refused")
     for name, verdict in verdicts.items():
-        # Voters that are tried out vote, too, and aren't on the panel.
-        votes = {voter: vote for voter, vote in many.accepted[name].items() if voter in verdict["details"]}
-        assert {v: said for v, said in verdict["details"].items() if said != "missing"} == votes, name
+        votes = votes_on(many, name, verdict)
         assert verdict["final_vote"] == counted(list(verdict["details"]), votes), name
         assert all(vote == recorded(name, voter) for voter, vote in votes.items())
 
@@ -233,7 +245,7 @@ async def test_every_verdict_is_what_the_votes_say_and_the_dead_are_out_until_th
         assert more < 4000, {voter: many.status(voter) for voter in DYING}
     again |= await many.ask(names[300:])
     verdicts = {**healthy, **without, **again}
-    check(many, verdicts)
+    await check(many, verdicts)
     assert many.garbage > 0
     assert {verdict["final_vote"] for verdict in verdicts.values()} == {"pass", "fail"}
     judged = {voter for verdict in again.values() for voter, said in verdict["details"].items() if said != "missing"}

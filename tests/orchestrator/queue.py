@@ -25,6 +25,7 @@ from magi.eventstore.pull import Delivery
 from magi.orchestrator.arrivals import Arrivals
 from magi.orchestrator.effects import Effects
 from magi.orchestrator.inbox import Item
+from magi.orchestrator.metrics import RequestMetrics
 from magi.orchestrator.requests import Requests
 
 Failure = Literal["", "lost", "ack lost", "stored later", "conflict"]
@@ -172,6 +173,7 @@ class Owner:
         self.arrivals.interrupted(0, queue.now)
         self.in_hand: set[int] = set()
         self.voters = VOTERS
+        self.metrics = RequestMetrics(lambda: queue.now, lambda: queue.now / 1000)
         self.requests = Requests(
             store,
             Effects(queue, 1, lambda: queue.now),  # type: ignore[arg-type]
@@ -180,6 +182,7 @@ class Owner:
             lambda: queue.now,
             lambda aggregate: True,
             self._done,
+            watch=self.metrics,
         )
 
     def take(self, item: Item) -> None:
@@ -187,6 +190,7 @@ class Owner:
         self.arrivals.came(item.partition, item.delivery)
         if item.delivery.sequence not in self.in_hand:
             self.in_hand.add(item.delivery.sequence)
+            self.metrics.came(item)
             self.requests.accept(item)
 
     def _done(self, item: Item) -> None:

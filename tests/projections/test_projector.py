@@ -148,7 +148,7 @@ async def test_postgres_that_comes_late_is_waited_for(world: World) -> None:
             return nowhere.connections > 2
 
         await until(tried, "the projector has tried more than once")
-        nowhere._port = port  # what listens there from now on
+        nowhere._ports = [port]  # what listens there from now on
         await world.caught_up()
 
 

@@ -3,7 +3,8 @@
 import asyncio
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import get_args
 
 import structlog
 from msgspec import Struct
@@ -21,19 +22,25 @@ from magi.eventstore.consumers import ensure_task_consumer
 from magi.eventstore.directory import DirectoryView
 from magi.eventstore.log import JetStreamLog
 from magi.eventstore.presence import Instance, now_ms
-from magi.orchestrator.alerts import Alerts, Sink
+from magi.orchestrator.alerts import Alerts, Name, Sink
 from magi.orchestrator.arrivals import Arrivals
+from magi.orchestrator.backlog import Backlog
 from magi.orchestrator.effects import Effects
 from magi.orchestrator.health import HealthSettings
 from magi.orchestrator.inbox import BadItem, Item, parse
+from magi.orchestrator.metrics import RequestMetrics, Watches
 from magi.orchestrator.partitions import PART, Partitions
 from magi.orchestrator.requests import Requests
 from magi.orchestrator.supervision import Supervision
+from magi.telemetry import declarations as d
+from magi.telemetry.instruments import Reading
 
 log = structlog.get_logger(__name__)
 
 IN_HAND = 2048
 """Messages taken and not yet handled, over all partitions. Beyond it they stay in the inbox, where others find them."""
+OVERDUE = 60_000
+"""Milliseconds past its deadline after which a request without a verdict is counted as overdue: twice `AT_MOST`."""
 SETTLE = 2.0
 """Seconds that a stopping orchestrator takes to finish what it has in hand."""
 
@@ -74,6 +81,8 @@ class Orchestrator:
             settings.panel_size,
         )
         self._revoked: frozenset[str] = frozenset()
+        self._counted = RequestMetrics(now_ms)
+        self._backlog = Backlog(bus, settings.partitions, lambda: self._directory.directory, now_ms)
         self._requests = Requests(
             self._log,
             self._effects,
@@ -83,7 +92,7 @@ class Orchestrator:
             self._mine,
             self._done,
             lambda: self._revoked,
-            self._supervision,
+            Watches(self._supervision, self._counted),
         )
         self._partitions = Partitions(
             bus,
@@ -134,6 +143,24 @@ class Orchestrator:
         await self._supervision.stop()
         await self._directory.stop()
 
+    async def refresh(self) -> None:
+        """Look at the streams, for `metrics`."""
+        await self._backlog.refresh()
+
+    def metrics(self) -> Iterable[Reading]:
+        """See `telemetry.instruments.Source`."""
+        yield from self._counted.metrics()
+        yield from self._backlog.metrics()
+        yield d.OPEN_REQUESTS, self.open
+        yield d.OVERDUE_REQUESTS, self._requests.overdue(now_ms() - OVERDUE)
+        yield d.IN_HAND, len(self._in_hand)
+        yield d.BALLOTS_REFUSED, self.refused
+        yield d.ALERTS, {name: self.alerts.raised[name] for name in get_args(Name)}
+        owned = self.owned
+        yield d.PARTITION_OWNED, {str(p): float(p in owned) for p in range(self._settings.partitions)}
+        voters = self._directory.directory.voters.items()
+        yield d.VOTER_ACTIVE, {str(n): float(v.status == "active") for n, v in voters if v.status != "revoked"}
+
     async def _receive(self, msg: Msg) -> None:
         item = parse(msg)
         if isinstance(item, BadItem):
@@ -150,6 +177,7 @@ class Orchestrator:
             await self._effects.acknowledge(item.reply)
             return
         self._in_hand.add(item.delivery.sequence)
+        self._counted.came(item)
         self._requests.accept(item)
 
     def _done(self, item: Item) -> None:

@@ -102,6 +102,10 @@ class Requests:
         """How many requests are in memory."""
         return len(self._requests)
 
+    def overdue(self, since: int) -> int:
+        """How many requests in memory have no verdict although their deadline was before `since` (milliseconds)."""
+        return sum(1 for r in self._requests.values() if r.state.received and r.state.deadline < since)
+
     def accept(self, item: Item) -> None:
         """Queue an item behind those of its request."""
         request = self._requests.get(item.aggregate)
@@ -166,6 +170,7 @@ class Requests:
         """What is stored is not known now. Nothing was acknowledged: the item comes again, to us or to another."""
         log.warning("item_left", request=item.aggregate, sequence=item.delivery.sequence, error=str(error))
         self._arrivals.left(item.aggregate, self._now())
+        self._watch.left()
         self._watch.dropped(item.aggregate)
         self._count(request.state, -1)
         request.state, request.head, request.known = INITIAL, EMPTY, False
@@ -195,12 +200,14 @@ class Requests:
                 await self._load(item.aggregate, request)
                 await self._submission(request, item, submission)
                 return
+            self._watch.refused(error.code)
             log.info("submission_refused", request=item.aggregate, code=error.code)
             await self._effects.refuse_submission(submission, error)
             await self._effects.acknowledge(item.reply)
             return
         received = request.state.received
         if received is None or received.cause != item.delivery.sequence:
+            self._watch.repeated()
             await self._effects.say_existing(submission)
             await self._effects.acknowledge(item.reply)
             return

@@ -7,7 +7,7 @@ the streams go on independently.
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
 import psycopg
 import structlog
@@ -20,10 +20,12 @@ from magi.projections.errors import Halted, OtherLayout, PositionMoved, Postgres
 from magi.projections.feed import STEADY, Batching
 from magi.projections.identity import stream_state
 from magi.projections.layout import LAYOUT
+from magi.projections.metrics import Progress
 from magi.projections.postgres import TRANSIENT, Connection, connect, first_line
 from magi.projections.runner import Runner
 from magi.projections.sources import Projection, RequestsProjection, VotersProjection
 from magi.projections.versions import Version, lock_key
+from magi.telemetry.instruments import Reading
 
 log = structlog.get_logger(__name__)
 
@@ -35,6 +37,8 @@ AGAIN_AFTER = 30.0
 """Seconds until what stopped us is tried again unasked: the stream may have been restored meanwhile."""
 
 Sources = Callable[[Version], Sequence[Projection]]
+_LIVE = Version(1, "live", LAYOUT, False, "")
+"""Any version: the names of the projections are the same for all."""
 
 
 def all_projections(version: Version) -> Sequence[Projection]:
@@ -58,17 +62,21 @@ class Projector:
         self._settings = settings
         self._projections = projections
         self._tasks: list[asyncio.Task[None]] = []
+        self._progress = Progress([p.name for p in projections(_LIVE)])
 
     async def start(self) -> None:
         """Returns at once: Postgres may come later."""
-        template = Version(1, "live", LAYOUT, self._settings.content, "")
-        self._tasks = [asyncio.create_task(self._keep(p.name)) for p in self._projections(template)]
+        self._tasks = [asyncio.create_task(self._keep(p.name)) for p in self._projections(_LIVE)]
 
     async def stop(self) -> None:
         """What isn't committed comes again."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def metrics(self) -> Iterable[Reading]:
+        """See `telemetry.instruments.Source`."""
+        return self._progress.metrics()
 
     async def _keep(self, name: str) -> None:
         pause, problem = FIRST_PAUSE, ""
@@ -86,6 +94,7 @@ class Projector:
                 problem = text
             except Exception as error:  # our fault, whatever it is: the other stream goes on, and so does `magi serve`
                 log.exception("projection_failed", projection=name, error=first_line(error))
+            self._progress.broke_off(name)
             if asyncio.get_running_loop().time() - began > LONGEST_PAUSE:
                 pause, problem = FIRST_PAUSE, ""
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
@@ -104,6 +113,7 @@ class Projector:
                 try:
                     await self._work(connection, version, name)
                 except Halted as halted:
+                    self._progress.halted(name)
                     log.error("projection_halted", projection=name, sequence=halted.sequence, reason=halted.reason)
                     await halts.record(connection, version.version, halted)
                     await self._until_changed(connection, seen)
@@ -130,7 +140,15 @@ class Projector:
                 halted = False
 
         batching = self._settings.batching
-        runner = Runner(self._bus, connection, projection, schema=version.schema, batching=batching, on_step=on_step)
+        runner = Runner(
+            self._bus,
+            connection,
+            projection,
+            schema=version.schema,
+            batching=batching,
+            on_step=on_step,
+            on_look=lambda position, last: self._progress.looked(name, position, last),
+        )
         log.info("projection_runs", projection=name, version=version.version)
         if name == RequestsProjection.name:
             # Tables that were just made are filled first: their indexes cost half of the time otherwise.

@@ -76,9 +76,11 @@ class Runner:
         batching: Batching = STEADY,
         on_progress: Callable[[int], None] = lambda sequence: None,
         on_step: OnStep = nothing,
+        on_look: Callable[[int, int], None] = lambda position, last: None,
     ) -> None:
         """`schema` is where the tables are. `on_progress` is called with the position after each batch, `on_step` in
-        the transaction of each batch and when there was none for a while; what it raises comes out of `run`."""
+        the transaction of each batch and when there was none for a while; what it raises comes out of `run`. `on_look`
+        is called with the position and the stream's last sequence, at each batch and when there was none."""
         self._bus = bus
         self._connection = connection
         self._projection = projection
@@ -86,6 +88,7 @@ class Runner:
         self._batching = batching
         self._on_progress = on_progress
         self._on_step = on_step
+        self._on_look = on_look
         self._at = Position("", 0, "")
         self._skips = Skips()
         self._most = batching.most
@@ -126,6 +129,7 @@ class Runner:
             most = self._most if until is None else min(self._most, until - self._at.sequence)
             messages = await feed.take(most, self._batching, IDLE)
             last = await self._check_stream()
+            self._on_look(self._at.sequence, last)
             if not messages:
                 await self._look_for_a_gap(last)
                 await self._on_step(self._connection)
@@ -133,6 +137,7 @@ class Runner:
             applied, passed, refusal = self._apply(messages)
             if applied:
                 await self._commit(applied, passed)
+                self._on_look(self._at.sequence, last)
                 self._most = min(2 * self._most, self._batching.most)
             if refusal:
                 raise refusal

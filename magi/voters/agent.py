@@ -9,7 +9,7 @@ import contextlib
 import inspect
 import threading
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -27,6 +27,8 @@ from magi.eventstore.presence import HEARTBEAT, Instance, Presence, host_name, n
 from magi.eventstore.pull import PullConsumer, delivery
 from magi.eventstore.recent import Recent
 from magi.eventstore.streams import StreamsError
+from magi.telemetry.instruments import Reading
+from magi.voters.metrics import VoterMetrics
 
 log = structlog.get_logger(__name__)
 
@@ -51,9 +53,18 @@ class VoterAgent:
     """One instance of a voter."""
 
     def __init__(
-        self, bus: Bus, voter: VoterId, judge: Judge, *, capacity: int = CAPACITY, max_attempts: int = MAX_ATTEMPTS
+        self,
+        bus: Bus,
+        voter: VoterId,
+        judge: Judge,
+        *,
+        capacity: int = CAPACITY,
+        max_attempts: int = MAX_ATTEMPTS,
+        counted: VoterMetrics | None = None,
     ) -> None:
+        """`counted` is where it counts what it does, if that isn't to be its own."""
         self.voter = voter
+        self._counted = counted or VoterMetrics()
         self._max_attempts = max_attempts
         self._bus = bus
         self._judge = judge
@@ -101,6 +112,10 @@ class VoterAgent:
             if late:
                 await asyncio.wait(late, timeout=1.0)  # a judge may not heed that it is cancelled
 
+    def metrics(self) -> Iterable[Reading]:
+        """See `telemetry.instruments.Source`. For an agent that counts for itself."""
+        return self._counted.metrics()
+
     async def _look_for_consumer(self) -> None:
         """Say it when there is nothing to read from: whoever registers a voter makes its consumer."""
         name = f"{subjects.TASKS}.{subjects.task_consumer(self.voter)}"
@@ -130,10 +145,12 @@ class VoterAgent:
     async def _receive(self, msg: Msg) -> None:
         work = asyncio.create_task(self._work(msg))
         self._open.add(work)
+        self._counted.open[self.voter] += 1
         work.add_done_callback(self._finished)
 
     def _finished(self, work: asyncio.Task[None]) -> None:
         self._open.discard(work)
+        self._counted.open[self.voter] -= 1
         if not work.cancelled() and (error := work.exception()):
             log.error("task_left", voter=self.voter, error=repr(error))  # unacknowledged: it comes again
         asking = asyncio.create_task(self._pull.ask())
@@ -149,6 +166,7 @@ class VoterAgent:
             await self._bus.publish(msg.reply, b"+TERM")
             return
         task = msgspec.structs.replace(task, attempt=delivery(msg.reply).attempt)
+        self._counted.redelivered[self.voter] += task.attempt > 1
         if now_ms() >= deadline:
             await self._bus.publish(msg.reply, b"+TERM")
             return
@@ -174,7 +192,10 @@ class VoterAgent:
         began = now_ms()
         try:
             ballot = _ballot(task, _checked(await self._judged(task, left)))
-            self._recent.succeeded(now_ms() - began, now_ms())
+            took = now_ms() - began
+            self._recent.succeeded(took, now_ms())
+            self._counted.tasks[self.voter, "voted"] += 1
+            self._counted.judged[self.voter].observe(took / 1000)
             return ballot
         except (Exception, asyncio.CancelledError) as error:  # a judge is somebody else's code: what it raises it says
             if (work := asyncio.current_task()) and work.cancelling():
@@ -182,7 +203,9 @@ class VoterAgent:
             self._recent.failed(now_ms())
             log.warning("judge_failed", voter=self.voter, task=task.task_id, attempt=task.attempt, error=repr(error))
             if task.attempt < self._max_attempts and now_ms() + RETRY_AFTER * 1000 < milliseconds(task.deadline):
+                self._counted.tasks[self.voter, "again"] += 1
                 return None
+            self._counted.tasks[self.voter, "failed"] += 1
             why = str(error) if isinstance(error, CannotJudge) else type(error).__name__
             times = "once" if task.attempt == 1 else f"{task.attempt} times"
             reason = _storable(f"could not judge, tried {times}: {why}")
@@ -211,6 +234,7 @@ class VoterAgent:
             except (BusError, Rejected) as error:
                 if now_ms() >= milliseconds(task.deadline):
                     raise BusError(f"no ballot for {task.task_id} before its deadline: {error}") from error
+                self._bus.retries[subjects.INBOX] += 1
                 await asyncio.sleep(pause)
                 pause = min(1.0, pause * 2)
 

@@ -1,12 +1,15 @@
 """The listener for the callbacks of HTTP voters: ``POST /v1/ballots/<task_id>``, signed by the task's voter."""
 
 import asyncio
+from collections.abc import Iterable
 from typing import Final
 
 import structlog
 from aiohttp import web
 from msgspec import json
 
+from magi.telemetry.declarations import CALLBACKS_REFUSED
+from magi.telemetry.instruments import Reading
 from magi.voters.callback_desk import CallbackDesk, CallbackRefused, Why
 from magi.voters.callback_settings import CallbackSettings, CannotTakeCallbacks
 from magi.webhooks.addresses import is_here
@@ -68,6 +71,10 @@ class CallbackServer:
         if self._runner:
             await self._runner.cleanup()
             self._runner = None
+
+    def metrics(self) -> Iterable[Reading]:
+        """See `telemetry.instruments.Source`."""
+        yield CALLBACKS_REFUSED, {str(why): self.desk.refused[why] for why in _ANSWERS}
 
     @property
     def port(self) -> int:

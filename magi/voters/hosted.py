@@ -5,7 +5,7 @@ Built-in ones, and the proxies for those that are called: webhooks, language mod
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import NamedTuple
 
@@ -16,8 +16,10 @@ from magi.domain.ids import VoterId
 from magi.domain.voter import Voter, VoterEvent
 from magi.eventstore.bus import Bus, BusError
 from magi.eventstore.directory import DirectoryView
+from magi.telemetry.instruments import Reading
 from magi.voters.agent import Judge, VoterAgent
 from magi.voters.kind_settings import BadSettings
+from magi.voters.metrics import VoterMetrics
 
 log = structlog.get_logger(__name__)
 
@@ -59,6 +61,7 @@ class HostedVoters:
         self._agents: dict[VoterId, _Agent] = {}
         self._keeper: asyncio.Task[None] | None = None
         self._problems: dict[VoterId, str] = {}
+        self._counted = VoterMetrics()
 
     @property
     def running(self) -> frozenset[VoterId]:
@@ -68,6 +71,10 @@ class HostedVoters:
     def failed(self) -> asyncio.Future[None]:
         """Set when it can't go on: its copy of the directory is broken."""
         return self._directory.failed
+
+    def metrics(self) -> Iterable[Reading]:
+        """See `telemetry.instruments.Source`."""
+        return self._counted.metrics()
 
     async def start(self) -> None:
         """Start what is registered now, and follow. Raises BusError."""
@@ -115,7 +122,12 @@ class HostedVoters:
         try:
             judge = await resources.enter_async_context(self._make(name, voter))
             agent = VoterAgent(
-                self._bus, name, judge, capacity=self._capacity or voter.capacity, max_attempts=voter.max_attempts
+                self._bus,
+                name,
+                judge,
+                capacity=self._capacity or voter.capacity,
+                max_attempts=voter.max_attempts,
+                counted=self._counted,
             )
             await agent.start()
         except (BadSettings, BusError) as error:

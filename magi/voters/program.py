@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import signal
+import ssl
 from pathlib import Path
 
 import structlog
@@ -11,6 +12,7 @@ import uvloop
 
 from magi.domain.ids import VoterId, check_name
 from magi.eventstore.bus import Bus
+from magi.eventstore.tls import client_context
 from magi.voters.agent import CAPACITY, Judge, VoterAgent
 
 log = structlog.get_logger(__name__)
@@ -56,8 +58,16 @@ def _secret(given: str) -> str | None:
         raise ValueError("seed: neither an nkey's seed (SU…) nor a file that can be read") from None
 
 
+def _tls(url: str) -> ssl.SSLContext | None:
+    """As ``MAGI_NATS_TLS_CA``, ``…_CERT`` and ``…_KEY`` say; None without them for a URL that isn't ``tls://``."""
+    ca, cert, key = (os.environ.get(f"MAGI_NATS_TLS_{name}", "") for name in ("CA", "CERT", "KEY"))
+    return client_context(ca, cert, key) if ca or cert or url.startswith(("tls://", "wss://")) else None
+
+
 async def _run(voter: VoterId, judge: Judge, url: str, seed: str | None, capacity: int) -> None:
-    bus = await Bus.connect(url, name=f"voter {voter}", seed=seed, inbox_prefix=f"_INBOX_{voter}", attempts=ATTEMPTS)
+    bus = await Bus.connect(
+        url, name=f"voter {voter}", seed=seed, inbox_prefix=f"_INBOX_{voter}", tls=_tls(url), attempts=ATTEMPTS
+    )
     stop = asyncio.Event()
     for sign in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(sign, stop.set)

@@ -1,0 +1,1 @@
+"""Metrics: declared as data, counted where things happen, collected when somebody looks. Knows no other part."""

@@ -17,6 +17,12 @@ HELD = {"voter_1": "held"}
 BEFORE = 6
 
 
+@pytest.fixture(autouse=True)
+def _nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is noticed at once must not be left to be found later."""
+    monkeypatch.setattr(server, "LOOK_EVERY", 3600.0)
+
+
 class TestLost:
     @pytest.mark.parametrize("lost", [{1}, {2, 3}, {1, 2, 3, 4, 5, 6, 7}, {2, 4, 6}, {7}], ids=str)
     async def test_the_next_event_shows_the_hole(self, stack: Stack, lost: set[int]) -> None:

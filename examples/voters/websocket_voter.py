@@ -42,4 +42,8 @@ async def vote(socket: websockets.ClientConnection, task: dict) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1] if sys.argv[1:] else "ws://127.0.0.1:8765/v1/voter", os.environ["MAGI_VOTER_TOKEN"]))
+    address = sys.argv[1] if sys.argv[1:] else "ws://127.0.0.1:8765/v1/voter"
+    try:
+        asyncio.run(main(address, os.environ["MAGI_VOTER_TOKEN"]))
+    except* websockets.InvalidStatus:
+        sys.exit(f"{address} refused the connection: is the token good?")

@@ -17,6 +17,7 @@ class Keyboard:
 
     def __init__(self) -> None:
         self._lines: asyncio.Queue[str | None] = asyncio.Queue()
+        self._ended = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         # A daemon, and by the file descriptor: at the program's end it waits for a line that nobody is going to type,
         # and must neither keep the program nor hold the lock of `sys.stdin`.
@@ -29,6 +30,10 @@ class Keyboard:
             self._lines.put_nowait(None)
             raise EndOfInput
         return line
+
+    async def ended(self) -> None:
+        """Return when the input ends while nothing of it is left to be asked for."""
+        await self._ended.wait()
 
     def forget(self) -> None:
         """Drop what was typed and not asked for. Lines of a pipe were meant to be read, and stay."""
@@ -59,4 +64,9 @@ class Keyboard:
 
     def _give(self, line: str | None) -> None:
         with contextlib.suppress(RuntimeError):  # the program has ended
-            self._loop.call_soon_threadsafe(self._lines.put_nowait, line)
+            self._loop.call_soon_threadsafe(self._put, line)
+
+    def _put(self, line: str | None) -> None:
+        if line is None and self._lines.empty():
+            self._ended.set()
+        self._lines.put_nowait(line)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from magi.cli.settings import SettingsError
 from magi.embedded import nkey
 from magi.embedded.files import write_atomically
 from magi.embedded.users import NatsEdge, NatsService, NatsUser
@@ -26,8 +27,11 @@ def component_users(directory: Path) -> list[NatsUser]:
 
 
 def make_secret_folder(directory: Path) -> None:
-    """A folder for seeds and keys (0700) that no repository takes in. Raises OSError."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    ignored = directory / ".gitignore"
-    if not ignored.exists():
-        write_atomically(ignored, b"# Secrets: not for a repository.\n*\n")
+    """A folder for seeds and keys (0700) that no repository takes in. Raises SettingsError."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        ignored = directory / ".gitignore"
+        if not ignored.exists():
+            write_atomically(ignored, b"# Secrets: not for a repository.\n*\n")
+    except OSError as error:
+        raise SettingsError(f"{directory}: no folder can be made there: {error.strerror}") from None

@@ -23,7 +23,7 @@ from magi.cli.submit_report import event_line
 from magi.cli.submit_request import TIMEOUT_MS, parse_metadata, parse_voters, request_frame
 from magi.cli.times import parse_strategy
 from magi.domain.errors import InvalidMessage
-from magi.domain.ids import check_request_id
+from magi.domain.ids import check_name, check_request_id
 
 T = TypeVar("T")
 FAIL = 1
@@ -61,6 +61,8 @@ def submit(
     """Submit an answer to be judged, and watch. Exits 0 for pass, 1 for fail, 2 for an error."""
     if query_file == answer_file == "-":
         raise typer.BadParameter("only one of --query-file and --answer-file can be standard input")
+    if panel is not None:
+        _option("--panel", lambda text: check_name(text, "panel"), panel)
     if voters is not None and panel is not None:
         raise typer.BadParameter("expected either --voters or --panel, not both")
     name = str(uuid.uuid4()) if request_id is None else request_id

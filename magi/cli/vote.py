@@ -1,7 +1,7 @@
 """`magi vote`: a person judges, one task at a time, at the terminal."""
 
+import asyncio
 import re
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,16 +16,12 @@ from magi.cli.serve import until_stopped
 from magi.cli.submit_client import Address, SubmitFailed
 from magi.cli.vote_client import Desk
 from magi.cli.vote_report import QUESTION, REASON, choice, task_lines
+from magi.cli.voter_secrets import token_file
 from magi.domain.ids import check_name
 from magi.domain.messages import Opinion, Task
 
 VARIABLE = "MAGI_VOTER_TOKEN"
 _TOKEN = re.compile(r"[\x21-\x7e]+\Z")
-
-
-def token_file(data: Path, voter: str) -> Path:
-    """Where the token of a voter that was registered on this machine is kept."""
-    return data / "secrets" / f"voter-{voter}.token"
 
 
 def vote(
@@ -49,15 +45,23 @@ def vote(
     def tell(what: str) -> None:
         console.print(f"  {printable_line(what)}", style="dim")
 
+    _address(ctx, name, url, token)  # before anything is said: there may be no gateway, or no token
+
     async def work() -> None:
         keyboard = Keyboard()
         desk = Desk(name, lambda: _address(ctx, name, url, token), lambda task: _ask(console, keyboard, task), tell)
         tell(f"waiting for tasks as {name} (Ctrl-C to leave)")
+        working, ended = asyncio.ensure_future(desk.work()), asyncio.ensure_future(keyboard.ended())
         try:
-            await desk.work()
+            await asyncio.wait([working, ended], return_when=asyncio.FIRST_COMPLETED)
+            if working.done():
+                working.result()
         except EndOfInput:
             pass
         finally:
+            working.cancel()
+            ended.cancel()
+            await asyncio.gather(working, ended, return_exceptions=True)
             console.print(f"{desk.voted} judged.")
 
     run_async(until_stopped(work()))
@@ -91,6 +95,7 @@ async def _ask(console: Console, keyboard: Keyboard, task: Task) -> Opinion:
         given = choice(await keyboard.line())
         if given is not None:
             break
+        console.print("  one of p, f and a", style="dim")
     console.print(REASON, end="")
     reason = (await keyboard.line()).strip()
     return Opinion(given, reason or None)

@@ -8,8 +8,8 @@ from rich.text import Text
 from magi.cli.safe import printable, printable_json, printable_line
 from magi.domain.messages import Task, Vote
 
-QUESTION = "pass, fail or abstain? [p/f/a] "
-REASON = "because (may be empty): "
+QUESTION = "pass, fail or abstain, then Enter [p/f/a] "
+REASON = "because (Enter: no reason): "
 _CHOICES: dict[str, Vote] = {"p": "pass", "f": "fail", "a": "abstain"}
 _MARGIN = "  │ "
 

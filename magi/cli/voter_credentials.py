@@ -11,6 +11,7 @@ from magi.cli.output import show
 from magi.cli.token_options import Expires, Overlap, expiry, span
 from magi.cli.voter_access import introduce
 from magi.cli.voter_registration import Id, Reason, add_token, show_token
+from magi.cli.voter_secrets import keep_token, token_file
 from magi.domain import voter_commands as voters
 from magi.domain.ids import VoterId
 from magi.domain.voter_commands import VoterCommand
@@ -35,6 +36,7 @@ def token(voter: Id, expires: Expires = "", data: Data = None) -> None:
     """Print a further token of a voter."""
     command = voters.IssueToken(voter, "", operator(), now_ms(), expiry(expires))
     issued = run_async(_issue(Context.load(data), command))
+    _keep(data, voter, issued)
     show(f"Voter {voter} has a further token.")
     show_token(voter, issued)
 
@@ -46,6 +48,7 @@ def rotate_token(
     now = now_ms()
     command = voters.RotateTokens(voter, "", now + span(overlap), reason, operator(), now, expiry(expires))
     issued = run_async(_issue(Context.load(data), command))
+    _keep(data, voter, issued)
     show(f"Voter {voter} has a new token; the others expire in {overlap}, if not before.")
     show_token(voter, issued)
 
@@ -70,3 +73,10 @@ def revoke_token(
 async def _change(ctx: Context, command: VoterCommand) -> None:
     async with open_directory(ctx) as store:
         await change_voter(store, command)
+
+
+def _keep(data: Data, voter: str, token: str) -> None:
+    """`magi vote` on this machine goes on with the new token, if it has one here."""
+    folder = Context.load(data).data
+    if token_file(folder, voter).exists():
+        keep_token(folder, voter, token)

@@ -12,7 +12,7 @@ from magi.cli.directory import open_directory, operator
 from magi.cli.options import Data
 from magi.cli.output import show
 from magi.cli.voter_access import introduce
-from magi.cli.voter_secrets import ensure_secret, secret_file
+from magi.cli.voter_secrets import ensure_secret, keep_token, secret_file
 from magi.cli.voter_settings import KindOptions, checked, settings_of
 from magi.domain import voter_commands as voters
 from magi.domain.errors import UnknownVoter
@@ -136,7 +136,11 @@ def add(
     match which:
         case "nats":
             introduce(ctx, name, public, seed)
-        case "websocket" | "person":
+        case "websocket":
+            show_token(name, secret)
+        case "person":
+            keep_token(ctx.data, name, secret)
+            show(f"On this machine `magi vote --as {name}` is all that it takes.")
             show_token(name, secret)
         case "http" if file:
             show(f"What is posted to it is signed with the secret in {file}, which it checks signatures with:")

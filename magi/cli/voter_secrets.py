@@ -1,10 +1,12 @@
-"""The secrets that webhooks are signed with: one file a voter in the data directory, which only its owner may read."""
+"""Secrets of voters that are kept in the data directory, a file each, which only its owner may read: what webhooks are
+signed with, and the tokens of people who vote on this machine."""
 
 import os
 from pathlib import Path
 
 from magi.cli.settings import SettingsError
 from magi.domain.ids import VoterId
+from magi.embedded.files import write_atomically
 
 ENTROPY = 32
 """Random bytes of a secret."""
@@ -12,6 +14,21 @@ ENTROPY = 32
 
 def secret_file(data: Path, voter: VoterId) -> Path:
     return data / "secrets" / f"webhook-{voter}"
+
+
+def token_file(data: Path, voter: str) -> Path:
+    """Where the token of a person who votes on this machine is kept."""
+    return data / "secrets" / f"voter-{voter}.token"
+
+
+def keep_token(data: Path, voter: str, token: str) -> None:
+    """Keep a token for `magi vote` on this machine, readable to its owner only. Raises SettingsError."""
+    file = token_file(data, voter)
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_atomically(file, token.encode() + b"\n")
+    except OSError as error:
+        raise SettingsError(f"{file}: {error.strerror}") from None
 
 
 def ensure_secret(file: Path) -> str:

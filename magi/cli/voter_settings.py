@@ -114,6 +114,8 @@ def option(name: str) -> str:
 def _by_option(complaint: str) -> str:
     """What is wrong with a setting, as what is wrong with its option."""
     complaint = complaint.removeprefix("settings: ")
+    if complaint.endswith(("loopback addresses may not be called", "private addresses may not be called")):
+        complaint += " without --allow-private"
     if found := _PLACE.match(complaint):
         return f"{option(found[2])}: {found[1]}"
     if found := _NAMED.match(complaint):

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from magi.domain.messages import Task, encode
-from tests.cli.serving import environment
+from tests.cli.commands import magi, program
+from tests.cli.serving import Serve, environment
 from tests.gateway.voters.office import Office, opened
 from tests.orchestrator.world import World
 from tests.servers import NatsServer
@@ -171,3 +172,22 @@ async def test_end_of_input_ends_it(office: Office, tmp_path: Path) -> None:
         return consumer.num_ack_pending + consumer.num_pending == 1
 
     await until(given_back, "the task waits for somebody else")
+
+
+def test_a_person_who_was_registered_here_needs_no_token(serve: Serve) -> None:
+    added = magi("voters", "add", "judith", "--kind", "person", "--group", "tests", data=serve.data)
+    assert added.code == 0, added.stderr
+    kept = serve.data / "secrets" / "voter-judith.token"
+    assert kept.read_text().strip() == added.last_word
+    assert kept.stat().st_mode & 0o777 == 0o600
+    further = magi("voters", "token", "judith", data=serve.data)
+    assert kept.read_text().strip() == further.last_word
+    process = program("vote", "--as", "judith", data=serve.data)
+    out, err = process.communicate(b"", 20)  # nobody types anything
+    assert (process.returncode, b"0 judged." in out) == (0, True), err
+
+
+def test_without_a_token_nothing_is_begun(serve: Serve) -> None:
+    refused = magi("vote", "--as", "nobody", data=serve.data)
+    assert (refused.code, refused.stdout) == (2, "")
+    assert "nobody wants a token" in refused.stderr

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from magi.cli.voter_secrets import token_file
 from magi.domain.tokens import is_token, token_hash, token_id
 from magi.webhooks.signing import Secret
 from tests.cli.commands import Result, magi
@@ -38,7 +39,8 @@ def test_who_comes_to_the_gateway_gets_a_token_as_the_last_word(serve: Serve, ki
     card = shown(serve, f"reg-{kind}")
     tokens = [token["token_id"] for token in card["tokens"]]
     assert (card["kind"], tokens) == (kind, [token_id(token_hash(added.last_word))])
-    assert files_with(serve, added.last_word) == []
+    kept = [token_file(serve.data, "reg-person")] if kind == "person" else []  # for `magi vote` on this machine
+    assert files_with(serve, added.last_word) == kept
 
 
 def test_a_webhook_gets_a_secret_in_a_file_that_is_its_owners_only(serve: Serve) -> None:

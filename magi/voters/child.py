@@ -47,9 +47,7 @@ async def run(
     """
     # Not create_subprocess_exec: with Python 3.11 its wait() lasts until the pipes are closed, which strays can delay,
     # and its streams hold as much as a program likes to write.
-    transport, program = await asyncio.get_running_loop().subprocess_exec(
-        lambda: _Program(max_output), *argv, env=dict(environment), start_new_session=True
-    )
+    transport, program = await _start(argv, environment, max_output)
     try:
         stdin = cast(asyncio.WriteTransport, transport.get_pipe_transport(0))
         if not stdin.is_closing():  # a program that doesn't read is no error
@@ -67,6 +65,24 @@ async def run(
         raise Stopped(f"wrote more than {max_output} bytes", bytes(program.errors))
     status = transport.get_returncode()
     return Finished(-signal.SIGKILL if status is None else status, bytes(program.output), bytes(program.errors))
+
+
+async def _start(
+    argv: Sequence[str], environment: Mapping[str, str], max_output: int
+) -> "tuple[asyncio.SubprocessTransport, _Program]":
+    """Start a program. One whose caller is cancelled meanwhile is ended: it may run already, and uvloop only forgets
+    it."""
+    starting = asyncio.ensure_future(
+        asyncio.get_running_loop().subprocess_exec(
+            lambda: _Program(max_output), *argv, env=dict(environment), start_new_session=True
+        )
+    )
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        with contextlib.suppress(OSError):
+            await _end(*await starting, signal.SIGTERM)
+        raise
 
 
 async def _end(transport: asyncio.SubprocessTransport, program: "_Program", first: signal.Signals) -> None:

@@ -199,6 +199,27 @@ def test_when_the_caller_is_cancelled_it_ends_with_all_that_it_started(do, tmp_p
     assert children() == []
 
 
+@pytest.mark.parametrize("turns", range(8))
+def test_a_caller_that_is_cancelled_while_it_starts_leaves_nothing_behind(do, turns: int):
+    mark = f"60.{os.getpid():07}{turns}"
+
+    def running() -> list[int]:
+        return [process.pid for process in psutil.process_iter(["cmdline"]) if mark in (process.info["cmdline"] or ())]
+
+    async def cancel() -> bool:
+        work = asyncio.ensure_future(sh(f"sleep {mark} & wait"))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        time.sleep(0.03)  # the loop stalls: the program, if it was started, is up before the loop knows  # noqa: ASYNC251
+        work.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await work
+        return work.cancelled()
+
+    assert do(cancel())
+    eventually(lambda: children() == [] and running() == [], "neither it nor what it started is left")
+
+
 def test_a_caller_that_is_cancelled_again_kills_at_once(do, tmp_path: Path):
     async def cancel_twice() -> None:
         work = asyncio.ensure_future(sh(f"trap '' TERM; echo $$ >{tmp_path}/pid; while :; do sleep 0.01; done"))

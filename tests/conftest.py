@@ -1,6 +1,7 @@
 """Fixtures of all tests: a real nats-server, shared or one's own, and a connection to it."""
 
 import json
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -11,6 +12,11 @@ from nats.aio.client import Client
 
 from tests.servers import NatsServer
 from tests.waiting import eventually
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than there are cores: most tests wait for servers half of their time."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture(autouse=True)

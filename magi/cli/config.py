@@ -5,11 +5,11 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from magi.cli.context import Context
+from magi.cli.directory_report import columns
 from magi.cli.options import Data, Json
+from magi.cli.output import show as write
 from magi.cli.postgres_access import shown
 from magi.cli.settings import variable
 
@@ -29,19 +29,13 @@ def show(
 ) -> None:
     """Print every setting: its value, where it came from, and the variable that sets it."""
     ctx = Context.load(data, file=file)
-    shown = [(s.name, _text(s.name, s.value), s.source, variable(s.name)) for s in ctx.in_force]
+    settings = [(s.name, _text(s.name, s.value), s.source, variable(s.name)) for s in ctx.in_force]
     if json:
-        rows = [dict(zip(("name", "value", "source", "variable"), row, strict=True)) for row in shown]
+        rows = [dict(zip(("name", "value", "source", "variable"), row, strict=True)) for row in settings]
         typer.echo(msgspec.json.format(msgspec.json.encode(rows)).decode())
         return
-    table = Table(box=None, pad_edge=False)
-    for heading in ("setting", "value", "from", "variable"):
-        table.add_column(heading, overflow="fold")
-    for row in shown:
-        table.add_row(*row)
-    console = Console()
-    console.print(table)
-    console.print(f"\ndata directory: {ctx.data}", highlight=False)
+    write(columns(("setting", "value", "from", "variable"), settings))
+    write(f"\ndata directory: {ctx.data}")
 
 
 def _text(name: str, value: Any) -> str:

@@ -66,6 +66,8 @@ class Context(Struct, frozen=True):
     def load(cls, data: Path | None, options: Mapping[str, Any] | None = None, file: Path | None = None) -> "Context":
         """Find the data directory (`data`, else MAGI_DATA, else ./.magi) and the settings. Raises SettingsError."""
         data = (data or Path(os.environ.get("MAGI_DATA") or DEFAULT_DATA)).absolute()
+        if data.exists() and not data.is_dir():
+            raise SettingsError(f"{data}: a file, where the data directory is expected (--data, or MAGI_DATA)")
         named = file or (Path(os.environ["MAGI_CONFIG"]) if os.environ.get("MAGI_CONFIG") else None)
         if named and not named.is_file():
             raise SettingsError(f"{named}: no such file")

@@ -4,6 +4,7 @@ Not for others to trust: the CA's key lies in a file beside the rest.
 """
 
 import ipaddress
+import re
 from datetime import datetime, timedelta
 
 from cryptography import x509
@@ -15,6 +16,8 @@ from msgspec import Struct
 CA_DAYS = 3650
 CERTIFICATE_DAYS = 397
 """What browsers still take of a server."""
+_LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
+_DNS_NAME = re.compile(rf"(?=.{{1,253}}\Z)(\*\.)?{_LABEL}(\.{_LABEL})*")
 
 
 class Issued(Struct, frozen=True):
@@ -98,6 +101,8 @@ def _host(host: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:
+        if not _DNS_NAME.fullmatch(host):
+            raise ValueError(f"{host!r} is neither a host name nor an IP address") from None
         return x509.DNSName(host)
 
 

@@ -1,6 +1,8 @@
 import ssl
 from pathlib import Path
 
+import pytest
+
 from magi.eventstore.tls import client_context
 from tests.cli.commands import magi
 
@@ -31,8 +33,9 @@ def test_a_second_time_the_ca_stays_and_the_certificate_is_a_new_one(tmp_path: P
     assert _shakes_hands(folder, "localhost")
 
 
-def test_a_host_that_can_not_be_one_is_refused(tmp_path: Path) -> None:
-    made = magi("certs", "dev", "--out", str(tmp_path / "certs"), "--host", "müller.example", data=tmp_path / "data")
+@pytest.mark.parametrize("host", ["müller.example", "a b c", "-a", "a..b"])
+def test_a_host_that_can_not_be_one_is_refused(tmp_path: Path, host: str) -> None:
+    made = magi("certs", "dev", "--out", str(tmp_path / "certs"), f"--host={host}", data=tmp_path / "data")
     assert made.code == 2
     assert "--host" in made.complaint
 

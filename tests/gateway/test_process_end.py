@@ -24,8 +24,8 @@ GRACE = 1.5
 LONG = 30.0
 """Seconds of grace that nobody needs."""
 WITHIN = GRACE + 15.0
-"""The promise is one second more than the grace, on a machine that isn't busy with other tests. Who waits for those that
-don't read waits for ever."""
+"""The promise is one second more than the grace, on a machine that isn't busy with other tests. Who waits for those
+that don't read waits for ever."""
 SETTINGS = {
     "grace_seconds": GRACE,
     "limits_outbound_bytes": 16_384,

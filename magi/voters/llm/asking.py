@@ -81,7 +81,7 @@ async def ask(
         if tried < max_tries:
             log.info("model_again", task=question.task_id, tried=tried, outcome=outcome, pause=round(pause, 3))
             await asyncio.sleep(pause)
-    times = f", tried {tried} times" if tried > 1 else ""
+    times = f", in {tried} calls" if tried > 1 else ""
     raise NoAnswer(f"the model's server gave no answer: {outcome}{times}")
 
 

@@ -42,7 +42,7 @@ async def test_a_try_that_takes_too_long_is_tried_again():
 
 async def test_it_gives_up_after_so_many_tries_and_says_why():
     assert await failure(answers(declines(503)), max_tries=3) == (
-        "the model's server gave no answer: it answered 503, tried 3 times",
+        "the model's server gave no answer: it answered 503, in 3 calls",
         3,
     )
 
@@ -109,7 +109,7 @@ async def test_a_server_that_is_not_there_is_said_to_be_so():
     async with serving(answers(says())) as service:
         gone = service.url
     why, _ = await failure(answers(says()), base_url=f"{gone}/v1", max_tries=2)
-    assert why == "the model's server gave no answer: no answer: connection refused, tried 2 times"
+    assert why == "the model's server gave no answer: no answer: connection refused, in 2 calls"
 
 
 async def test_nonsense_instead_of_http_does_not_tell_the_key():

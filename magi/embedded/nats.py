@@ -23,6 +23,7 @@ from magi.embedded.process import Child, Command, spawn
 from magi.embedded.resources import nats_server_configuration, nats_server_program
 from magi.embedded.runfile import ServerNote, read_note, write_note
 from magi.embedded.supervisor import ServerRestarted, Supervisor
+from magi.embedded.unwritable import restart_when_writable
 from magi.embedded.users import NO_EDGE, STREAMS_ACCOUNT, NatsEdge, NatsUser, kept, render
 
 NAME: Final = "nats-server"
@@ -86,6 +87,7 @@ class EmbeddedNats:
         self._ports: tuple[int, int] | None = None
         self._configuring = asyncio.Lock()  # nobody changes the files while the server reads them
         self._supervisor = Supervisor(NAME, self._launch, on_restart)
+        self._writes: asyncio.Task[NoReturn] | None = None
         if self._users or self._components:
             self._render(nkey.generate()[0], self._users or ())  # refuse them here rather than in the middle of a start
 
@@ -116,9 +118,14 @@ class EmbeddedNats:
     async def start(self) -> None:
         """Start it; it accepts clients when this returns. Raises ServerStartError, ServerMissing."""
         await self._supervisor.start()
+        writable = restart_when_writable(self._log_file, self._data.nats, self._terminate)
+        self._writes = asyncio.create_task(writable, name="watch what nats-server writes")
 
     async def stop(self) -> None:
         """Stop it: SIGTERM, then SIGKILL. Does nothing when it doesn't run."""
+        if self._writes is not None:
+            self._writes.cancel()
+            await asyncio.wait({self._writes})
         await self._supervisor.stop(STOP)
         if self._ports is not None:
             write_note(self._note, ServerNote(None, *self._ports))
@@ -154,6 +161,11 @@ class EmbeddedNats:
                     child.send(signal.SIGHUP)
                     raise
             self._users = users
+
+    def _terminate(self) -> None:
+        """End the process, not for good: the supervisor starts it again."""
+        if self._supervisor.child is not None:
+            self._supervisor.child.send(signal.SIGTERM)
 
     async def _reload(self, child: Child) -> None:
         log_begin = log_size(self._log_file)

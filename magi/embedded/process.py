@@ -110,13 +110,13 @@ async def run(command: Command, stdin: bytes = b"", within: float = 60.0) -> tup
         *_launched(command),
         cwd=command.cwd,
         env=_environment(command),
-        stdin=PIPE,
+        stdin=PIPE if stdin else DEVNULL,
         stdout=PIPE,
         stderr=STDOUT,
         start_new_session=True,
     )
     try:
-        said, _ = await asyncio.wait_for(process.communicate(stdin), within)
+        said = await asyncio.wait_for(_talk(process, stdin), within)
     except BaseException:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)  # its own group: start_new_session
@@ -124,6 +124,23 @@ async def run(command: Command, stdin: bytes = b"", within: float = 60.0) -> tup
         raise
     code = process.returncode
     return (-1 if code is None else code), said.decode(errors="replace")
+
+
+async def _talk(process: Process, stdin: bytes) -> bytes:
+    """`Process.communicate`, which under uvloop raises RuntimeError when the program has ended before it is written to:
+    a supervisor that was restarting PostgreSQL on a busy machine died of it."""
+
+    async def give() -> None:
+        if process.stdin is not None:
+            with contextlib.suppress(OSError, RuntimeError):
+                process.stdin.write(stdin)
+                await process.stdin.drain()
+            process.stdin.close()
+
+    assert process.stdout is not None
+    _, said = await asyncio.gather(give(), process.stdout.read())
+    await process.wait()
+    return said
 
 
 def _launched(command: Command) -> list[str]:

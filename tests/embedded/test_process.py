@@ -5,8 +5,10 @@ import stat
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+import uvloop
 
 from magi.embedded.process import Command, run, spawn
 from tests.embedded.processes import alive
@@ -67,6 +69,22 @@ async def test_our_environment_is_not_a_servers(tmp_path: Path, monkeypatch: pyt
 async def test_a_program_gets_its_input_and_python_leaves_no_ignored_signals(tmp_path: Path) -> None:
     code, said = await run(shell("cat; kill -PIPE $$"), b"text")
     assert (code, said) == (-signal.SIGPIPE, "text")
+
+
+@pytest.mark.parametrize("given", [b"", b"never read"])
+def test_a_program_that_ends_before_it_is_given_its_input_tells_how_it_ended(
+    given: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = asyncio.create_subprocess_exec
+
+    async def create_too_late(*arguments: Any, **options: Any) -> asyncio.subprocess.Process:
+        process = await create(*arguments, **options)
+        await process.wait()
+        return process
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", create_too_late)
+    for runner in (uvloop.run, asyncio.run):
+        assert runner(run(shell("echo said; exit 3"), given)) == (3, "said\n")
 
 
 async def test_a_program_that_is_waited_for_no_more_is_killed_with_what_it_started(tmp_path: Path) -> None:

@@ -106,7 +106,11 @@ async def test_a_suspended_voter_runs_on_and_a_revoked_one_ends(house: House) ->
     await house.until_running("early", "later")
     await change_voter(house.world.directory, voters.Revoke("early", "", "test", now_ms()))
     await house.until_running("later")
-    assert house.closed == ["early first"]
+
+    async def closed() -> bool:
+        return house.closed == ["early first"]
+
+    await until(closed, "its resources are closed, after it has ended")
 
 
 async def test_one_that_can_not_run_holds_up_nobody_and_is_tried_again(

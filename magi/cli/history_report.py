@@ -20,6 +20,7 @@ from magi.domain.voting_request import (
     VoterResult,
     VotingRequest,
 )
+from magi.telemetry.trace_context import trace_id
 
 _EXCERPT = 160
 _VOTER = 24
@@ -71,6 +72,7 @@ def head_lines(received: Received, width: int | None) -> list[Text]:
         ("panel", ", ".join(received.voters)),
         ("rule", f"{rule_text(received.rule)}{', decided as early as possible' * (received.decide == 'early')}"),
         ("deadline", f"{received.deadline} (after {duration(received.timeout_ms)})"),
+        *((("trace", trace),) if (trace := trace_id(received.trace)) else ()),
     ]
     return [line for name, value in facts for line in _fact(name, printable_line(value), width)]
 

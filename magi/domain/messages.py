@@ -32,7 +32,7 @@ class Submission(Struct, frozen=True, kw_only=True, tag="submission", omit_defau
     panel: str = ""
     """The panel template that it asks for, instead of a `voter_list`."""
     trace: str = ""
-    """W3C ``traceparent`` of the submission, or empty."""
+    """W3C ``traceparent`` of whoever sent it, or empty."""
 
 
 class Task(Struct, frozen=True, kw_only=True, tag="task"):
@@ -48,6 +48,8 @@ class Task(Struct, frozen=True, kw_only=True, tag="task"):
     attempt: int = 1
     ballot_subject: str | UnsetType = UNSET
     """Where voters on the bus publish their ballots (PROTOCOL §3)."""
+    traceparent: str | UnsetType = UNSET
+    """W3C: the trace that it belongs to, for whatever the voter causes."""
 
 
 class ProgressBallot(Struct, frozen=True, kw_only=True, tag="progress", omit_defaults=True):
@@ -55,6 +57,8 @@ class ProgressBallot(Struct, frozen=True, kw_only=True, tag="progress", omit_def
 
     task_id: str
     status: Annotated[str, Meta(min_length=1, max_length=64, pattern=_NO_NUL)] = "processing"
+    traceparent: Any = ""
+    """W3C: what the voter did to come to it. Whoever gets one that isn't valid goes on without."""
 
 
 class ResultBallot(Struct, frozen=True, kw_only=True, tag="result", omit_defaults=True):
@@ -66,6 +70,8 @@ class ResultBallot(Struct, frozen=True, kw_only=True, tag="result", omit_default
     confidence: Confidence | None = None
     failed: bool = False
     """The voter could not judge: it abstains, and that counts against its health."""
+    traceparent: Any = ""
+    """As in `ProgressBallot`."""
 
 
 Ballot = ProgressBallot | ResultBallot

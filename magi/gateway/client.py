@@ -19,6 +19,7 @@ from magi.domain.tokens import Token
 from magi.eventstore.bus import BusError
 from magi.eventstore.presence import now_ms
 from magi.gateway import errors
+from magi.gateway.coming_and_going import shown_address
 from magi.gateway.frames import PONG, Authenticate, Ping
 from magi.gateway.metrics import Figures
 from magi.gateway.outbound import Outbound
@@ -57,6 +58,18 @@ class ClientSession(ABC, Generic[P]):
         self._expiry: asyncio.TimerHandle | None = None
 
     @property
+    def who(self) -> dict[str, str]:
+        """Who the client is, for the log; nothing while it has not authenticated."""
+        if self.principal is None:
+            return {}
+        return {"voter_id" if isinstance(self.principal, VoterPrincipal) else "initiator_id": _name(self.principal)}
+
+    @property
+    def remote(self) -> str:
+        """The client's address, for the log."""
+        return shown_address(self._connection)
+
+    @property
     def open_requests(self) -> int:
         """How many requests the client waits for."""
         return 0
@@ -90,6 +103,10 @@ class ClientSession(ABC, Generic[P]):
     @abstractmethod
     def _error(self, refused: Refused, about: str | None) -> bytes:
         """An error as it is sent."""
+
+    def _tell_refused(self, code: str, about: str) -> None:
+        """Log that the client got an error: `about` a request or a task, if it was about one."""
+        log.info("message_refused", client=self.client, about=about, code=code, remote=self.remote, **self.who)
 
     # --- The connection's life ---------------------------------------------------------------------------------------
 
@@ -226,7 +243,7 @@ class ClientSession(ABC, Generic[P]):
         self.outbound.send(self._error(refused, about))
         self._errors += 1
         self._figures.errors[self.client, refused.code] += 1
-        log.debug("refused", code=refused.code)
+        self._tell_refused(refused.code, about or "")
         if self._errors >= self._limits.errors_in_a_row:
             self.close(close, "too many errors" if close == TOO_MANY_ERRORS else "too many messages")
 

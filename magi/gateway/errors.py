@@ -1,6 +1,5 @@
 """The errors of PROTOCOL §1 that are the gateway's own, and what each failure of another part is to a client."""
 
-import uuid
 from typing import ClassVar
 
 import structlog
@@ -9,6 +8,7 @@ from magi.domain.errors import Refused
 from magi.eventstore.bus import TOO_LARGE, BusError, Rejected
 from magi.eventstore.history import CorruptHistory, StoreError
 from magi.eventstore.notices import Refusal
+from magi.telemetry.trace_context import new_trace_id, trace_id
 
 log = structlog.get_logger(__name__)
 
@@ -62,9 +62,10 @@ class Internal(Refused):
 
     code = "internal"
 
-    def __init__(self) -> None:
+    def __init__(self, trace: str = "") -> None:
+        """`trace` is the `traceparent` of what failed, if it belongs to a trace."""
         super().__init__("something went wrong here")
-        self.trace_id = uuid.uuid4().hex
+        self.trace_id = trace_id(trace) or new_trace_id()
 
 
 class _FromOrchestrator(Refused):
@@ -80,8 +81,9 @@ def of_notice(notice: Refusal) -> Refused:
     return _FromOrchestrator(notice)
 
 
-def of(error: Exception) -> Refused:
-    """The error that a client gets for `error`. What isn't the client's doing, nor an outage, is logged here."""
+def of(error: Exception, trace: str = "") -> Refused:
+    """The error that a client gets for `error`. What isn't the client's doing, nor an outage, is logged here, with the
+    id of the trace that `trace` is the `traceparent` of."""
     match error:
         case Refused():
             return error
@@ -93,6 +95,6 @@ def of(error: Exception) -> Refused:
         case BusError() | StoreError() if not isinstance(error, CorruptHistory):
             log.warning("unavailable", error=str(error))
             return Unavailable("the streams can't be reached")
-    internal = Internal()
+    internal = Internal(trace)
     log.error("internal_error", trace_id=internal.trace_id, exc_info=error)
     return internal

@@ -14,12 +14,16 @@ from magi.domain.ids import AggregateId, InitiatorId, RequestId, request_aggrega
 from magi.domain.voting_request import Adjudicated, Received, RequestEvent
 from magi.eventstore.history import CorruptHistory, EventStore, Recorded, StoreError
 from magi.eventstore.notices import Existing, Notice
+from magi.eventstore.subjects import LIVE_PREFIX
 from magi.gateway import errors, wire
 from magi.gateway.client import CONTINUITY_LOST
 from magi.gateway.hub import Hub
 from magi.gateway.metrics import Figures
 from magi.gateway.outbound import Outbound
 from magi.gateway.tracker import Tracker
+from magi.telemetry import tracing
+from magi.telemetry.stages import TELL
+from magi.telemetry.trace_context import trace_id
 
 log = structlog.get_logger(__name__)
 
@@ -159,7 +163,7 @@ class Following:
             self._figures.holes += tracker.behind
             self._go_on(tracker)
         elif self._learn(tracker, event):
-            self._tell(tracker, event)
+            self._tell_traced(tracker, event)
             if isinstance(event, Adjudicated):
                 asked = asyncio.get_running_loop().time() - tracker.asked_at if tracker.asked_at else None
                 self._figures.told(event, asked)
@@ -203,8 +207,33 @@ class Following:
         self.refuse(tracker, RequestConflict("request_id: taken by a request with other content"))
         return tracker.resumed
 
+    def _tell_traced(self, tracker: Tracker, event: RequestEvent) -> None:
+        """As `_tell`, for an event that the client waits for, and not one of long ago that it asked for."""
+        trace, destination = event.trace, LIVE_PREFIX + tracker.aggregate
+        with tracing.stage(TELL, trace, tracker.aggregate, tracker.request_id, destination, link=trace) as span:
+            span.note("magi.event", str(event.__struct_config__.tag))
+            self._tell(tracker, event)
+
     def _tell(self, tracker: Tracker, event: RequestEvent) -> None:
         self._outbound.send(wire.event(tracker.request_id, event))
+        log.debug(
+            "event_sent",
+            request=tracker.aggregate,
+            request_id=tracker.request_id,
+            initiator_id=self.initiator,
+            trace=event.trace,
+            seq=event.originator_version,
+            type=event.__struct_config__.tag,
+        )
+        if isinstance(event, Received) and tracker.asked_at:  # else it was only asked for what is stored
+            log.info(
+                "submission_acknowledged",
+                request=tracker.aggregate,
+                request_id=tracker.request_id,
+                initiator_id=self.initiator,
+                trace=event.trace,
+                latency_ms=round((asyncio.get_running_loop().time() - tracker.asked_at) * 1000),
+            )
         tracker.told(event.originator_version, final=isinstance(event, Adjudicated))
 
     def _go_on(self, tracker: Tracker) -> None:
@@ -242,7 +271,9 @@ class Following:
             for recorded in history:
                 await self._outbound.room()
                 if tracker.stored(reading, recorded.head.version):
-                    self._tell(tracker, recorded.event)
+                    # What comes of another submission than ours was told in its trace, then.
+                    ours = tracker.trace and trace_id(recorded.event.trace) == trace_id(tracker.trace)
+                    (self._tell_traced if ours else self._tell)(tracker, recorded.event)
             return history
         finally:
             tracker.done(reading)

@@ -61,7 +61,7 @@ class LastUse:
         """Write down what is due."""
         now = self._clock()
         self._noted = {token: at for token, at in self._noted.items() if now - at < COARSE}
-        for token in self._open_now():
+        for token in sorted(self._open_now()):  # a set of texts has another order in each process
             self.seen(token)
         for token, at in list(self._seen.items()):
             try:

@@ -13,6 +13,8 @@ import structlog
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
+from magi.gateway.coming_and_going import shown_address
+
 log = structlog.get_logger(__name__)
 
 TOO_SLOW, NO_PONG = 4001, 4002
@@ -97,7 +99,7 @@ class Outbound:
             self._looks = 0
         elif self._looks >= looks:
             self._cut_off["no_pong"] += 1
-            log.info("client_gone", remote=str(self._connection.remote_address))
+            log.info("client_gone", remote=shown_address(self._connection))
             self.close(NO_PONG, "no pong")
 
     def cut_off(self) -> None:
@@ -105,7 +107,7 @@ class Outbound:
         if self._closing and self._closing[0] == TOO_SLOW:
             return
         self._cut_off["too_slow"] += 1
-        log.info("client_cut_off", remote=str(self._connection.remote_address), waiting_bytes=self._bytes)
+        log.info("client_cut_off", remote=shown_address(self._connection), waiting_bytes=self._bytes)
         self._closing = (TOO_SLOW, "too slow")
         self._queue.clear()
         self._bytes = 0

@@ -27,6 +27,7 @@ from magi.eventstore.log import JetStreamLog
 from magi.eventstore.tls import BadTlsFile
 from magi.gateway import farewell
 from magi.gateway.client import SHUTTING_DOWN, ClientSession
+from magi.gateway.coming_and_going import how_it_ended, tell_not_let_in
 from magi.gateway.hub import Hub
 from magi.gateway.last_use import LastUse
 from magi.gateway.metrics import CLIENTS
@@ -219,6 +220,7 @@ class Gateway:
         if path == "/readyz":
             return self._say_whether_ready(connection)
         if not _is_welcome(request.headers, self._settings.origins):
+            tell_not_let_in(connection, http.HTTPStatus.FORBIDDEN, "origin")
             return connection.respond(http.HTTPStatus.FORBIDDEN, "origin: not allowed\n")
         if _OTHER_VERSION.fullmatch(path) and not self._stopping:
             return None  # `_serve` closes it by a code: a browser's page doesn't learn a status
@@ -235,6 +237,7 @@ class Gateway:
         else:
             principal = authenticate(self._services, token)
         if principal is None:
+            tell_not_let_in(connection, http.HTTPStatus.UNAUTHORIZED, "token")
             response = connection.respond(http.HTTPStatus.UNAUTHORIZED, "token: unknown, expired or revoked\n")
             response.headers["WWW-Authenticate"] = "Bearer"
             return response
@@ -260,6 +263,9 @@ class Gateway:
         session = self._session(connection)
         self._figures.opened[session.client] += 1
         self._sessions.add(session)
+        opened = asyncio.get_running_loop().time()
+        remote = session.remote
+        log.info("connection_opened", client=session.client, remote=remote, **session.who)
         try:
             session.check_token()  # revoked between the handshake and now
             if self._stopping:
@@ -269,6 +275,17 @@ class Gateway:
             self._sessions.discard(session)
             if session.principal:
                 self._last_use.seen(session.principal.token_id)
+            code, reason, by = how_it_ended(connection)
+            log.info(
+                "connection_closed",
+                client=session.client,
+                remote=remote,
+                code=code,
+                reason=reason,
+                by=by,
+                seconds=round(asyncio.get_running_loop().time() - opened, 3),
+                **session.who,
+            )
 
     async def _sweep(self) -> None:
         """Cut off clients that take nothing off their connection, and ping all: the check costs one pass in a while,

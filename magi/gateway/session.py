@@ -3,13 +3,15 @@
 import asyncio
 from typing import Any
 
+import msgspec
 import structlog
 from msgspec import Struct, field
 from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
 
 from magi.domain.directory import Principal
-from magi.domain.errors import Refused, RequestConflict
-from magi.domain.ids import InitiatorId, RequestId
+from magi.domain.errors import Refused, RequestConflict, UnknownRequest
+from magi.domain.ids import InitiatorId, RequestId, request_aggregate
 from magi.domain.messages import Submission, encode
 from magi.domain.panel import choose_panel, weights
 from magi.domain.strategies import choose
@@ -28,6 +30,9 @@ from magi.gateway.metrics import Figures
 from magi.gateway.quotas import Quotas
 from magi.gateway.settings import Limits
 from magi.gateway.tracker import Tracker
+from magi.telemetry import tracing
+from magi.telemetry.stages import SEND_SUBMISSION
+from magi.telemetry.tracing import Span
 
 log = structlog.get_logger(__name__)
 
@@ -136,6 +141,12 @@ class Session(ClientSession[Principal]):
     def _error(self, refused: Refused, about: str | None) -> bytes:
         return wire.error(refused, about)
 
+    def _tell_refused(self, code: str, about: str) -> None:
+        if not about or code == UnknownRequest.code:
+            super()._tell_refused(code, about)
+            return
+        log.info("submission_refused", request_id=about, code=code, **self.who)
+
     async def _dispatch(self, message: Any) -> None:
         assert self._following is not None
         assert self.principal is not None
@@ -151,8 +162,26 @@ class Session(ClientSession[Principal]):
                 self.outbound.send(wire.voters(self._services.directory.directory))
 
     async def _request(self, request: wire.Request, following: Following) -> None:
-        request_id = RequestId(request.request_id)
+        """Submit a request. Its first span ends when it is in the inbox, or with the answer that it has here."""
         submission = wire.submission(request, following.initiator)
+        aggregate = request_aggregate(following.initiator, RequestId(request.request_id))
+        span = tracing.begin(aggregate, request.request_id, submission.trace)
+        try:
+            await self._take(msgspec.structs.replace(submission, trace=span.traceparent), following, span)
+        except ConnectionClosed:
+            span.end()
+            raise
+        except Exception as error:
+            # Whatever it is, it is answered: here it is known which trace it is of.
+            refused = errors.of(error, span.traceparent)
+            span.note("magi.refused", refused.code)
+            span.end()
+            if refused is error:
+                raise
+            raise refused from error
+
+    async def _take(self, submission: Submission, following: Following, span: Span) -> None:
+        request_id = RequestId(submission.request_id)
         digest = content_digest(submission)
         known = following.find(request_id)
         if known and (known.content or known.asked) not in (digest, ""):
@@ -160,6 +189,7 @@ class Session(ClientSession[Principal]):
         if known and known.content:
             self._figures.requests["repeated"] += 1
             await following.repeat(request_id, digest)
+            _repeated(span)
             return
         if known is None and len(following) >= self._limits.open_requests:
             raise errors.RateLimited(f"{self._limits.open_requests} requests are open")
@@ -170,16 +200,25 @@ class Session(ClientSession[Principal]):
             if not await following.repeat(request_id, digest):
                 raise
             self._figures.requests["repeated"] += 1
+            _repeated(span)
             return
         now = asyncio.get_running_loop().time()
         if known and known.asked and now < known.asked_at + AGAIN:
+            _repeated(span)
             return  # the answer is on its way
         quotas = self._services.quotas
         quotas.check(following.initiator)
         tracker = following.follow(request_id)
-        tracker.asked, tracker.asked_at = digest, now
+        tracker.asked, tracker.asked_at, tracker.trace = digest, now, submission.trace
+        log.debug(
+            "submission_received",
+            request=tracker.aggregate,
+            request_id=request_id,
+            initiator_id=following.initiator,
+            trace=submission.trace,
+        )
         await quotas.opened(following.initiator, tracker.aggregate, digest, submission.timeout_ms)
-        self._spawn(self._submit(following, tracker, submission))
+        self._spawn(self._submit(following, tracker, submission, span))
 
     def _check(self, submission: Submission) -> None:
         """Refuse now what the orchestrator would refuse. It decides again: its directory is the one that counts."""
@@ -189,17 +228,31 @@ class Session(ClientSession[Principal]):
         panel = choose_panel(submission.voter_list, snapshot, submission.panel)
         choose(submission.strategy, panel, weights(panel, snapshot))
 
-    async def _submit(self, following: Following, tracker: Tracker, submission: Submission) -> None:
+    async def _submit(self, following: Following, tracker: Tracker, submission: Submission, span: Span) -> None:
         digest = tracker.asked
         subject = subjects.submission(tracker.aggregate, following.initiator, self._services.partitions)
         try:
-            await self._services.bus.store(subject, encode(submission))
+            with span, span.child(SEND_SUBMISSION, subject) as sending:
+                sent = msgspec.structs.replace(submission, trace=sending.traceparent)
+                await self._services.bus.store(subject, encode(sent))
         except (BusError, Rejected) as error:
             # It may be stored all the same. The client sends it again, and nothing is voted twice.
             self._figures.requests["failed"] += 1
             self._services.quotas.refused(following.initiator, tracker.aggregate, digest)
             if tracker.asked == digest:
-                following.refuse(tracker, errors.of(error))
+                following.refuse(tracker, errors.of(error, span.traceparent))
         else:
             self._figures.requests["submitted"] += 1
-            log.info("submitted", initiator=following.initiator, request=tracker.aggregate)
+            log.debug(
+                "submission_stored",
+                request=tracker.aggregate,
+                request_id=tracker.request_id,
+                initiator_id=following.initiator,
+                trace=submission.trace,
+            )
+
+
+def _repeated(span: Span) -> None:
+    """It was submitted before: its events are in the trace that began then."""
+    span.note("magi.repeated", True)
+    span.end()

@@ -17,6 +17,8 @@ class Tracker(Struct, eq=False):
     """Digest of the submission that this connection sent and that nothing has answered yet; else empty."""
     asked_at: float = 0.0
     """When it was sent, by the loop's clock."""
+    trace: str = ""
+    """The `traceparent` of the submission that this connection sent last; empty if it sent none."""
     content: str = ""
     """Digest of what is stored under the `request_id`; empty while that isn't known."""
     resumed: bool = False

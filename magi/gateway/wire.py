@@ -1,6 +1,5 @@
 """The messages of PROTOCOL §1: what clients send, decoded with care, and what they get, encoded. Pure."""
 
-import re
 from typing import Any, Literal
 
 import msgspec
@@ -15,6 +14,7 @@ from magi.gateway import frames
 from magi.gateway.errors import Internal, InvalidJson, TooLarge, TryAgain
 from magi.gateway.frames import Authenticate, Ping, refuse_nul
 from magi.gateway.settings import Limits
+from magi.telemetry import trace_context
 
 # --- From clients -----------------------------------------------------------------------------------------------------
 
@@ -48,7 +48,6 @@ ClientMessage = Authenticate | Request | Resume | GetVoters | Ping
 
 _decode_message = msgspec.json.Decoder(ClientMessage).decode
 _TYPES = frozenset({"authenticate", "request", "resume", "get_voters", "ping"})
-_TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}\Z")
 
 
 class Incoming(Struct, frozen=True):
@@ -107,8 +106,8 @@ def _check(message: ClientMessage, text: str, limits: Limits) -> None:
 
 
 def submission(request: Request, initiator: str) -> Submission:
-    """The request as it goes into the inbox."""
-    trace = request.traceparent
+    """The request as the Initiator sent it; the `trace` is its own, if it is valid."""
+    trace = trace_context.parse(request.traceparent)
     return Submission(
         initiator_id=initiator,
         request_id=request.request_id,
@@ -120,7 +119,7 @@ def submission(request: Request, initiator: str) -> Submission:
         timeout_ms=request.timeout_ms,
         metadata=request.metadata,
         panel=request.panel,
-        trace=trace if isinstance(trace, str) and _TRACEPARENT.match(trace) else "",
+        trace=str(trace) if trace else "",
     )
 
 

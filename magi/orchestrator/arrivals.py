@@ -2,7 +2,7 @@
 
 A ballot that was stored in time counts even if it is decided on later. But what is delivered again, as a submission at
 its deadline, comes before what was never delivered; and what an orchestrator had when it died, when its connection
-broke, or when the log failed it, comes again only after the consumer's ack_wait.
+broke, when the log failed it, or what was lost on its way, comes again only after the consumer's ack_wait.
 """
 
 from collections import defaultdict
@@ -33,12 +33,19 @@ class Arrivals:
     def __init__(self) -> None:
         self._since: defaultdict[int, int] = defaultdict(int)
         self._newest: defaultdict[int, int] = defaultdict(int)
+        self._number: defaultdict[int, int] = defaultdict(int)
         self._left: dict[AggregateId, _Left] = {}
 
-    def came(self, partition: int, delivery: Delivery) -> None:
-        """A message came. Those that were never delivered before come in the order in which they were stored."""
+    def came(self, partition: int, delivery: Delivery) -> bool:
+        """A message came. Those that were never delivered before come in the order in which they were stored.
+
+        Returns whether none is missing before it: deliveries are numbered, and one can be lost between the servers of
+        a cluster without our connection breaking. The wake-up at a deadline is a delivery too, so it shows in time.
+        """
         if delivery.attempt == 1:
             self._newest[partition] = delivery.stored_ms
+        before, self._number[partition] = self._number[partition], delivery.number
+        return not before or delivery.number == before + 1
 
     def interrupted(self, partition: int, now: int) -> None:
         """Somebody else read the partition until now, or something may have been lost on the way to us."""

@@ -17,6 +17,8 @@ from magi.domain.voting_request import Received, content_digest
 from magi.eventstore import subjects
 from magi.eventstore.bus import Bus, NoAck, Rejected
 from magi.eventstore.notices import Existing, Refusal
+from magi.telemetry.stages import SEND_TASK
+from magi.telemetry.tracing import OFF, Span
 
 log = structlog.get_logger(__name__)
 
@@ -33,18 +35,23 @@ class Effects:
         """Ballots that were refused, by the code of their error."""
 
     async def dispatch(
-        self, aggregate: AggregateId, received: Received, voters: tuple[str, ...], deadline: int
+        self, aggregate: AggregateId, received: Received, voters: tuple[str, ...], deadline: int, span: Span = OFF
     ) -> tuple[str, ...]:
         """Give `voters` the request as a task each, until the deadline (milliseconds); return who got it.
 
         A task that nobody took until the deadline is removed by the server, in whole seconds. A voter whose queue is
-        full gets none: it will be missing. Raises BusError.
+        full gets none: it will be missing. `span` is what this is part of. Raises BusError.
         """
         left = max(1, -(-(deadline - self._now()) // 1000))
         headers = {"Nats-TTL": f"{left}s"}
         content = received.content
 
-        async def publish(voter: VoterId) -> bool:
+        async def give(voter: VoterId) -> bool:
+            with span.child(SEND_TASK, subjects.tasks(voter)) as sending:
+                sending.note("magi.voter_id", voter)
+                return await publish(voter, sending)
+
+        async def publish(voter: VoterId, sending: Span) -> bool:
             name = task_id(aggregate, voter)
             task = Task(
                 task_id=name,
@@ -54,15 +61,17 @@ class Effects:
                 metadata=content.metadata,
                 deadline=received.deadline,
                 ballot_subject=subjects.ballot(aggregate, voter, self._partitions),
+                traceparent=sending.traceparent or msgspec.UNSET,
             )
             try:
                 await self._bus.store(subjects.tasks(voter), encode(task), {**headers, "Nats-Msg-Id": name})
             except Rejected as error:
                 log.error("task_rejected", voter=voter, request=aggregate, error=str(error))
+                sending.failed("rejected")
                 return False
             return True
 
-        got = await asyncio.gather(*(publish(VoterId(voter)) for voter in voters))
+        got = await asyncio.gather(*(give(VoterId(voter)) for voter in voters))
         return tuple(voter for voter, given in zip(voters, got, strict=True) if given)
 
     async def acknowledge(self, reply: str) -> None:

@@ -164,13 +164,16 @@ class Orchestrator:
     async def _receive(self, msg: Msg) -> None:
         item = parse(msg)
         if isinstance(item, BadItem):
-            log.warning("bad_item", kind=item.kind, sender=item.sender, code=item.code, problem=item.problem)
+            # Not what is wrong with it: that quotes it.
+            log.warning("bad_item", kind=item.kind, sender=item.sender, code=item.code)
             self._supervision.unreadable(item)
             if item.kind == "ballot":
                 await self._effects.refuse_ballot(item.sender, item.task_id, item.code, item.problem)
             await self._effects.acknowledge(item.reply)
             return
-        self._arrivals.came(item.partition, item.delivery)
+        if not self._arrivals.came(item.partition, item.delivery):
+            log.info("delivery_lost", partition=item.partition, before=item.delivery.number)
+            self._arrivals.interrupted(item.partition, now_ms())
         if item.delivery.sequence in self._in_hand:
             return
         if self._supervision.takes(item):

@@ -18,7 +18,6 @@ from magi.domain.messages import ProgressBallot, ResultBallot, Submission
 from magi.domain.panel import Snapshot
 from magi.domain.voting_request import (
     INITIAL,
-    Adjudicated,
     CastVote,
     Command,
     Expire,
@@ -26,7 +25,6 @@ from magi.domain.voting_request import (
     ReportProgress,
     RequestEvent,
     Submit,
-    VoterResult,
     VotingRequest,
     Withdraw,
     decide,
@@ -37,7 +35,10 @@ from magi.eventstore.history import EMPTY, AppendConflict, EventStore, Head, Sto
 from magi.orchestrator.arrivals import AT_MOST, Arrivals
 from magi.orchestrator.effects import Effects
 from magi.orchestrator.inbox import Item
+from magi.orchestrator.spans import appending, deciding, handling
+from magi.orchestrator.telling import tell, tell_dispatched, tell_refused_ballot
 from magi.orchestrator.watch import Watch
+from magi.telemetry.tracing import OFF, Span
 
 log = structlog.get_logger(__name__)
 
@@ -50,7 +51,7 @@ JITTER = 0.01
 class _Request:
     """One request in memory."""
 
-    __slots__ = ("head", "known", "queue", "state", "timer", "worker")
+    __slots__ = ("head", "known", "queue", "span", "state", "timer", "worker")
 
     def __init__(self) -> None:
         self.state: VotingRequest = INITIAL
@@ -61,6 +62,8 @@ class _Request:
         """Where the submission waits to be acknowledged, once its tasks were dispatched here or are overdue; else
         empty."""
         self.queue: deque[Item] = deque()
+        self.span: Span = OFF
+        """Of the item that is being handled."""
         self.worker: asyncio.Task[None] | None = None
 
 
@@ -168,7 +171,9 @@ class Requests:
 
     def _leave(self, request: _Request, item: Item, error: Exception) -> None:
         """What is stored is not known now. Nothing was acknowledged: the item comes again, to us or to another."""
-        log.warning("item_left", request=item.aggregate, sequence=item.delivery.sequence, error=str(error))
+        ours = isinstance(error, StoreError | BusError | Rejected)  # others may quote what was submitted
+        why = str(error) if ours else type(error).__name__
+        log.warning("item_left", request=item.aggregate, sequence=item.delivery.sequence, error=why)
         self._arrivals.left(item.aggregate, self._now())
         self._watch.left()
         self._watch.dropped(item.aggregate)
@@ -181,6 +186,10 @@ class Requests:
         begins = isinstance(item.message, Submission) and item.delivery.attempt == 1
         if not request.known and not begins:
             await self._load(item.aggregate, request)
+        with handling(item, request.state) as request.span:
+            await self._take(request, item)
+
+    async def _take(self, request: _Request, item: Item) -> None:
         try:
             if isinstance(item.message, Submission):
                 await self._submission(request, item, item.message)
@@ -188,26 +197,34 @@ class Requests:
                 await self._ballot(request, item, item.message)
         except StrategyMissing as error:  # nothing is wrong with the item: it comes again until it can be decided on
             log.error("strategy_missing", request=item.aggregate, error=str(error))
+            request.span.failed("strategy_missing")
             self._arrivals.waits(item.aggregate, self._now())
 
     async def _submission(self, request: _Request, item: Item, submission: Submission) -> None:
         try:
-            new = await self._decide(
-                request, item, lambda: Submit(submission, self._voters(self.load), self._now()), submission.trace
-            )
+            new = await self._decide(request, item, lambda: Submit(submission, self._voters(self.load), self._now()))
         except Refused as error:
             if not request.known:  # it may have been accepted before, when its voters were still active
                 await self._load(item.aggregate, request)
                 await self._submission(request, item, submission)
                 return
             self._watch.refused(error.code)
-            log.info("submission_refused", request=item.aggregate, code=error.code)
+            request.span.note("magi.refused", error.code)
+            log.info(
+                "submission_refused",
+                request=item.aggregate,
+                request_id=submission.request_id,
+                initiator_id=submission.initiator_id,
+                trace=submission.trace,
+                code=error.code,
+            )
             await self._effects.refuse_submission(submission, error)
             await self._effects.acknowledge(item.reply)
             return
         received = request.state.received
         if received is None or received.cause != item.delivery.sequence:
             self._watch.repeated()
+            request.span.note("magi.repeated", True)
             await self._effects.say_existing(submission)
             await self._effects.acknowledge(item.reply)
             return
@@ -224,9 +241,10 @@ class Requests:
             return
         deadline = request.state.deadline
         if not request.timer:
-            got = await self._effects.dispatch(item.aggregate, received, request.state.outstanding, deadline)
+            voters = request.state.outstanding
+            got = await self._effects.dispatch(item.aggregate, received, voters, deadline, request.span)
             self._watch.dispatched(item.aggregate, submission, received, got)
-            log.debug("request_dispatched", request=item.aggregate, panel=list(received.voters))
+            tell_dispatched(item.aggregate, received, got)
         request.timer = item.reply
         await self._effects.wake_at(item.reply, deadline)
 
@@ -256,23 +274,22 @@ class Requests:
         except Refused as error:
             if isinstance(error, Late):
                 self._watch.too_late(request.state, voter, item.delivery.stored_ms)
-            log.info("ballot_refused", request=item.aggregate, voter=voter, code=error.code)
+            tell_refused_ballot(item.aggregate, request.state, voter, error.code)
+            request.span.note("magi.refused", error.code)
             await self._effects.refuse_ballot(voter, ballot.task_id, error.code, error.message)
         if request.state.verdict and request.timer:
             await self._effects.acknowledge(request.timer)
             request.timer = ""
         await self._effects.acknowledge(item.reply)
 
-    async def _decide(
-        self, request: _Request, item: Item, command: Callable[[], Command], trace: str = ""
-    ) -> list[RequestEvent]:
+    async def _decide(self, request: _Request, item: Item, command: Callable[[], Command]) -> list[RequestEvent]:
         """Decide and append; decide anew on what somebody else appended in between. Raises Refused, StoreError."""
         for attempt in range(1, ATTEMPTS + 1):
             events = decide(request.state, command())
             if not events:
                 return events
             try:
-                await self._append(request, item, events, trace)
+                await self._append(request, item, events)
                 return events
             except AppendConflict:
                 log.info("append_conflict", request=item.aggregate, attempt=attempt)
@@ -282,11 +299,12 @@ class Requests:
                 await self._load(item.aggregate, request)
         raise AssertionError("unreachable")
 
-    async def _append(self, request: _Request, item: Item, events: list[RequestEvent], trace: str) -> None:
+    async def _append(self, request: _Request, item: Item, events: list[RequestEvent]) -> None:
         for event in events:
-            (recorded,) = await self._store.append(
-                item.aggregate, [event], request.head, cause=item.delivery.sequence, trace=trace
-            )
+            with deciding(request.span, event) as decision, appending(decision, event, item.aggregate) as span:
+                (recorded,) = await self._store.append(
+                    item.aggregate, [event], request.head, cause=item.delivery.sequence, trace=span.traceparent
+                )
             request.head, request.known = recorded.head, True
             self._evolve(request, recorded.event)
             self._watch.happened(item.aggregate, request.state, recorded.event)
@@ -295,18 +313,7 @@ class Requests:
         self._count(request.state, -1)
         request.state = evolve(request.state, event)
         self._count(request.state, 1)
-        if isinstance(event, Adjudicated):
-            log.info(
-                "request_adjudicated",
-                request=event.originator_id,
-                verdict=event.final_vote,
-                decided_by=event.decided_by,
-                reason=event.outcome_reason,
-            )
-        elif isinstance(event, VoterResult):
-            log.debug("vote_counted", request=event.originator_id, voter=event.voter_id, vote=event.vote)
-        elif isinstance(event, Received):
-            log.info("request_received", request=event.originator_id, panel=list(event.voters))
+        tell(request.state, event)
 
     async def _load(self, aggregate: AggregateId, request: _Request) -> None:
         history = await self._store.load(aggregate)

@@ -26,7 +26,8 @@ scrape_configs:
 rule_files: [/etc/prometheus/magi-rules.yml]
 ```
 
-Without Prometheus, `magi metrics` prints those of all parts together, or with `--part` of one. Alert rules are in
+Without Prometheus, [`magi top`](top.md) shows them live, and `magi metrics` prints those of all parts together, or with
+`--part` of one. Alert rules are in
 [`deploy/prometheus/magi-rules.yml`](../deploy/prometheus/magi-rules.yml), what to do about each alert in
 [operations](operations.md), and a dashboard for Grafana in
 [`deploy/grafana/magi.json`](../deploy/grafana/magi.json).

@@ -23,12 +23,17 @@ from magi.domain.messages import Opinion, ProgressBallot, ResultBallot, Task, de
 from magi.eventstore import subjects
 from magi.eventstore.bus import Bus, BusError, Rejected
 from magi.eventstore.consumers import TASK_ACK_WAIT
+from magi.eventstore.notices import Refusal, decode_notice
 from magi.eventstore.presence import HEARTBEAT, Instance, Presence, host_name, now_ms
 from magi.eventstore.pull import PullConsumer, delivery
 from magi.eventstore.recent import Recent
 from magi.eventstore.streams import StreamsError
 from magi.telemetry.instruments import Reading
+from magi.telemetry.stages import SEND_BALLOT
+from magi.telemetry.tracing import Span
 from magi.voters.metrics import VoterMetrics
+from magi.voters.spans import judging
+from magi.voters.telling import in_short, tell_failed, tell_sent, tell_taken
 
 log = structlog.get_logger(__name__)
 
@@ -152,7 +157,7 @@ class VoterAgent:
         self._open.discard(work)
         self._counted.open[self.voter] -= 1
         if not work.cancelled() and (error := work.exception()):
-            log.error("task_left", voter=self.voter, error=repr(error))  # unacknowledged: it comes again
+            log.error("task_left", voter_id=self.voter, error=in_short(error))  # unacknowledged: it comes again
         asking = asyncio.create_task(self._pull.ask())
         self._asking.add(asking)
         asking.add_done_callback(self._asking.discard)
@@ -162,7 +167,7 @@ class VoterAgent:
             task = decode_task(msg.data)
             deadline = milliseconds(task.deadline)
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
-            log.error("bad_task", voter=self.voter, error=str(error))
+            log.error("bad_task", voter_id=self.voter, error=type(error).__name__)
             await self._bus.publish(msg.reply, b"+TERM")
             return
         task = msgspec.structs.replace(task, attempt=delivery(msg.reply).attempt)
@@ -170,15 +175,25 @@ class VoterAgent:
         if now_ms() >= deadline:
             await self._bus.publish(msg.reply, b"+TERM")
             return
+        with judging(self.voter, task, msg.subject) as span:
+            traced = msgspec.structs.replace(task, traceparent=span.traceparent or msgspec.UNSET)
+            await self._take(msg, traced, deadline, span)
+
+    async def _take(self, msg: Msg, task: Task, deadline: int, span: Span) -> None:
+        taken = now_ms()
+        tell_taken(self.voter, task)
         keeper = asyncio.create_task(self._keep(msg.reply))
-        progress = asyncio.create_task(self._send(task, ProgressBallot(task_id=task.task_id), "progress"))
+        progress = asyncio.create_task(self._send(task, ProgressBallot(task_id=task.task_id), "progress", span))
         try:
             ballot = await self._vote(task, (deadline - now_ms()) / 1000)
             await progress
             if ballot is None:
+                span.failed("tried_again")
                 await self._bus.publish(msg.reply, b'-NAK {"delay":%d}' % int(RETRY_AFTER * 1e9))
                 return
-            await self._send(task, ballot, "result")
+            await self._send(task, ballot, "result", span)
+            span.note("magi.vote", ballot.vote)
+            tell_sent(self.voter, task, ballot, now_ms() - taken)
             await self._bus.publish(msg.reply, b"+ACK")
         except asyncio.CancelledError:
             await self._bus.publish(msg.reply, b"-NAK")  # we stop: another instance can have it now
@@ -201,7 +216,7 @@ class VoterAgent:
             if (work := asyncio.current_task()) and work.cancelling():
                 raise  # it is we who stop
             self._recent.failed(now_ms())
-            log.warning("judge_failed", voter=self.voter, task=task.task_id, attempt=task.attempt, error=repr(error))
+            tell_failed(self.voter, task, error)
             if task.attempt < self._max_attempts and now_ms() + RETRY_AFTER * 1000 < milliseconds(task.deadline):
                 self._counted.tasks[self.voter, "again"] += 1
                 return None
@@ -221,15 +236,22 @@ class VoterAgent:
         async with asyncio.timeout(left):
             return await said
 
-    async def _send(self, task: Task, ballot: ProgressBallot | ResultBallot, kind: str) -> None:
+    async def _send(self, task: Task, ballot: ProgressBallot | ResultBallot, kind: str, span: Span) -> None:
         """Put a ballot into the inbox, trying until the deadline: once it is acknowledged it can't be lost."""
         if not isinstance(task.ballot_subject, str):
             raise BusError(f"task {task.task_id} has no ballot_subject")
+        with span.child(SEND_BALLOT, task.ballot_subject) as sending:
+            sending.note("magi.ballot", kind)
+            data = encode(msgspec.structs.replace(ballot, traceparent=sending.traceparent))
+            await self._store(task, data, kind)
+
+    async def _store(self, task: Task, data: bytes, kind: str) -> None:
+        assert isinstance(task.ballot_subject, str)
         headers = {"Nats-Msg-Id": f"{task.task_id}:{kind}"}
         pause = 0.05
         while True:
             try:
-                await self._bus.store(task.ballot_subject, encode(ballot), headers)
+                await self._bus.store(task.ballot_subject, data, headers)
                 return
             except (BusError, Rejected) as error:
                 if now_ms() >= milliseconds(task.deadline):
@@ -248,7 +270,13 @@ class VoterAgent:
                 log.debug("wpi_missed", voter=self.voter, error=str(error))
 
     async def _refused(self, msg: Msg) -> None:
-        log.warning("ballot_refused", voter=self.voter, notice=msg.data[:500].decode(errors="replace"))
+        try:
+            notice = decode_notice(msg.data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            log.error("notice_unreadable", voter_id=self.voter, error=type(error).__name__)
+            return
+        if isinstance(notice, Refusal):
+            log.warning("notice_of_refusal", voter_id=self.voter, task=notice.task_id, code=notice.code)
 
 
 def _ballot(task: Task, opinion: Opinion) -> ResultBallot:

@@ -20,6 +20,7 @@ from magi.voters.http_said import NoVote, answered
 from magi.voters.http_settings import HttpSettings, read_secrets
 from magi.voters.kind_settings import read_settings
 from magi.voters.patience import seconds_to_judge
+from magi.voters.spans import calling, traced
 from magi.webhooks.client import Answer, CallError, CallRefused, open_session
 from magi.webhooks.delivery import Pauses, deliver
 from magi.webhooks.signing import Secret
@@ -94,6 +95,12 @@ class HttpJudge:
             yield None, asyncio.get_running_loop().create_future()
 
     async def _post(self, task: Task, until: float, callback_url: str | None) -> Answer:
+        with calling(task) as span:
+            answer = await self._deliver(task, until, callback_url, traced(span))
+            span.note("http.response.status_code", answer.status)
+            return answer
+
+    async def _deliver(self, task: Task, until: float, callback_url: str | None, headers: Mapping[str, str]) -> Answer:
         try:
             return await deliver(
                 self._session,
@@ -104,6 +111,7 @@ class HttpJudge:
                 deadline=until,
                 attempt_seconds=self._settings.timeout_seconds,
                 pauses=self._pauses,
+                headers=headers,
             )
         except CallRefused as error:
             log.warning("voter_not_called", voter=self._voter, error=str(error))

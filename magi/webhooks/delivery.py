@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Final
 
@@ -54,12 +54,14 @@ async def deliver(
     attempt_seconds: float,
     body_limit: int = BODY_LIMIT,
     pauses: Pauses = Pauses(),  # noqa: B008 - frozen
+    headers: Mapping[str, str] | None = None,
     clock: Callable[[], float] = time.time,
     chance: Callable[[], float] = random.random,
 ) -> Answer:
     """Post JSON, signed anew at each try but under one `message_id`, until it is answered 2xx; that answer.
 
-    `deadline` is in Unix time, `attempt_seconds` how long one try may take. Without secrets nothing is signed.
+    `deadline` is in Unix time, `attempt_seconds` how long one try may take. Without secrets nothing is signed;
+    `headers` never are.
     5xx, 408, 425, 429 and broken connections are tried again, not before a ``Retry-After`` has passed. Raises Declined,
     NotDelivered, CallRefused (address or URL), AnswerTooLarge (which was delivered, then).
     """
@@ -69,8 +71,9 @@ async def deliver(
         tried += 1
         at_least = 0.0
         try:
-            headers = signed_headers(secrets, message_id, int(clock()), body) if secrets else {}
-            answer = await post(session, url, body, headers, seconds=min(attempt_seconds, left), body_limit=body_limit)
+            signed = signed_headers(secrets, message_id, int(clock()), body) if secrets else {}
+            both = {**(headers or {}), **signed}
+            answer = await post(session, url, body, both, seconds=min(attempt_seconds, left), body_limit=body_limit)
         except CallTimedOut as error:
             if tried == 1 or left >= attempt_seconds:
                 outcome = str(error)  # else the last try was cut short, and what came before it says more

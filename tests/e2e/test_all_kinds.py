@@ -1,4 +1,4 @@
-"""One panel of all kinds of voters, each registered and run as its operator would, decides a request."""
+"""One panel of all kinds of voters, each registered and run as its operator would, decides a request; it is traced."""
 
 import asyncio
 import json
@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from magi.telemetry.stages import PROCESS_TASK, STAGES, TELL
 from tests.cli.commands import Result, magi
 from tests.cli.serving import Serve, environment
+from tests.telemetry.collector import Collector, collecting
 from tests.voters.llm.model import completion
 from tests.waiting import until
 
@@ -109,13 +111,51 @@ async def web_voters() -> AsyncIterator[str]:
 
 
 @pytest.fixture
-async def operator(tmp_path: Path) -> AsyncIterator[Operator]:
-    with Serve(tmp_path / "data", MODEL_KEY=MODEL_KEY) as serve:
+async def collector() -> AsyncIterator[Collector]:
+    async with collecting() as collector:
+        yield collector
+
+
+@pytest.fixture
+async def operator(tmp_path: Path, collector: Collector) -> AsyncIterator[Operator]:
+    variables = {"MODEL_KEY": MODEL_KEY, "MAGI_TRACING_ENDPOINT": collector.url, "MAGI_TRACING_RESOURCE": "site=here"}
+    with Serve(tmp_path / "data", **variables) as serve:
         async with AsyncExitStack() as exits:
             yield Operator(serve, exits)
 
 
-async def test_a_panel_of_all_kinds_decides(operator: Operator, tmp_path: Path) -> None:
+async def check_trace(collector: Collector) -> None:
+    """What came to the collector is one trace, with every stage of the request and nothing of its content."""
+    told = {"received", "adjudicated", "voter_progress", "voter_result"}
+
+    async def whole() -> bool:
+        events = [span.attributes["magi.event"] for span in collector.spans if span.name == TELL.name]
+        judged = [span for span in collector.spans if span.name == PROCESS_TASK.name]
+        # All but the one on the bus, whose program sends no spans; each ends when its vote is stored.
+        return set(events) == told and len(judged) == len(KINDS) - 1
+
+    await until(whole, "every stage came to the collector", 30)
+    assert {span.name for span in collector.spans} == {stage.name for stage in STAGES}
+    (trace,) = {span.trace_id for span in collector.spans}
+    known = {span.span_id for span in collector.spans}
+    for span in collector.spans:
+        (stage,) = (stage for stage in STAGES if stage.name == span.name)
+        assert (span.kind, span.service.removeprefix("magi-") in stage.parts) == (stage.kind, True)
+        assert span.attributes["magi.request_id"] == "everybody"
+        assert span.resource["site"] == "here"
+        assert not span.failed
+        assert span.parent in known or span.name == "request"
+        if span.kind == "consumer":
+            assert [link.partition("-")[0] for link in span.links] == [trace]
+            assert {link.partition("-")[2] for link in span.links} <= known
+    sent = b"".join(collector.bodies)
+    assert b"sky" not in sent, "the query"
+    assert b"TODO" not in sent, "the answer"
+    assert b"objection" not in sent, "a voter's reason"
+    assert MODEL_KEY.encode() not in sent
+
+
+async def test_a_panel_of_all_kinds_decides(operator: Operator, tmp_path: Path, collector: Collector) -> None:
     serve = operator.serve
     program = tmp_path / "on_the_bus.py"
     program.write_text(ON_THE_BUS)
@@ -153,6 +193,7 @@ async def test_a_panel_of_all_kinds_decides(operator: Operator, tmp_path: Path) 
         )
         assert asked.code in (0, 1), asked.stderr
         history = json.loads((await operator.magi("history", "everybody", "--json")).stdout.splitlines()[-1])
+        await check_trace(collector)
     assert history["type"] == "adjudicated"
     assert history["decided_by"] == "votes", history
     assert history["details"] == {
@@ -166,5 +207,6 @@ async def test_a_panel_of_all_kinds_decides(operator: Operator, tmp_path: Path) 
     }
     shown = await operator.magi("history", "everybody")
     assert "I would not hand this on" in shown.stdout
+    assert collector.spans[0].trace_id in shown.stdout
     verified = await operator.magi("audit", "verify", "--all")
     assert verified.code == 0, verified.stdout

@@ -35,6 +35,16 @@ def test_once_something_later_has_come_everything_in_time_has() -> None:
     assert put_off(arrivals, DEADLINE + 5, pending=3, partition=1) == LOOK_AGAIN, "partitions have nothing in common"
 
 
+def test_a_delivery_that_was_lost_on_its_way_shows_by_its_number() -> None:
+    arrivals = Arrivals()
+
+    def came(number: int, partition: int = 0) -> bool:
+        return arrivals.came(partition, Delivery(1, 1, RECEIVED, 0, number))
+
+    assert [came(number) for number in (7, 8, 10, 11)] == [True, True, False, True]
+    assert came(3, partition=1), "each partition has a consumer of its own"
+
+
 def test_a_redelivery_says_nothing_about_what_has_come() -> None:
     arrivals = Arrivals()
     arrivals.came(0, delivery(DEADLINE + 1, attempt=2))

@@ -262,9 +262,7 @@ async def test_refusals_are_logged(world: World) -> None:
         await world.vote(world.aggregate("nothing of the sort"), "a", "pass")
 
         async def told() -> bool:
-            return any(
-                entry["event"] == "ballot_refused" and "unknown_task" in str(entry.get("notice")) for entry in logged
-            )
+            return any(entry["event"] == "notice_of_refusal" and entry["code"] == "unknown_task" for entry in logged)
 
         await until(told, "the refusal is in the log")
 

@@ -3,6 +3,9 @@
 import asyncio
 import hashlib
 import random
+from typing import TypeVar
+
+import msgspec
 
 from magi.domain.messages import Ballot, encode
 from magi.eventstore import subjects
@@ -11,6 +14,9 @@ from magi.eventstore.presence import now_ms
 from magi.gateway.errors import Unavailable
 from magi.gateway.voters.tasks import OpenTask
 from magi.gateway.voters.wire import kind_of
+from magi.telemetry.stages import SEND_BALLOT
+
+B = TypeVar("B", bound=Ballot)
 
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 1.0
@@ -23,13 +29,22 @@ async def store(bus: Bus, task: OpenTask, ballot: Ballot) -> None:
 
     The id of the first is that of PROTOCOL §3. If the inbox has had that id already it was perhaps this ballot, perhaps
     another status, or the vote of another instance that had the task too: then what this one says is stored under an id
-    of its own, and the orchestrator, to whom a repetition is nothing, decides.
+    of its own, and the orchestrator, to whom a repetition is nothing, decides. The `traceparent` of a voter is linked
+    to; it is no part of what it says.
     """
-    data = encode(ballot)
+    said = encode(without_trace(ballot))
     name = f"{task.task_id}:{kind_of(ballot)}"
-    ack = await _store(bus, task, data, name)
-    if ack.duplicate:
-        await _store(bus, task, data, f"{name}:{hashlib.sha256(data).hexdigest()[:16]}")
+    with task.span.child(SEND_BALLOT, task.ballot_subject, link=ballot.traceparent) as sending:
+        sending.note("magi.ballot", kind_of(ballot))
+        data = encode(msgspec.structs.replace(ballot, traceparent=sending.traceparent))
+        ack = await _store(bus, task, data, name)
+        if ack.duplicate:
+            await _store(bus, task, data, f"{name}:{hashlib.sha256(said).hexdigest()[:16]}")
+
+
+def without_trace(ballot: B) -> B:
+    """What a voter says, and nothing else: two that are equal say the same."""
+    return msgspec.structs.replace(ballot, traceparent="") if ballot.traceparent else ballot
 
 
 async def _store(bus: Bus, task: OpenTask, data: bytes, name: str) -> PubAck:

@@ -14,7 +14,7 @@ from websockets.asyncio.server import ServerConnection
 
 from magi.domain.directory import VoterPrincipal
 from magi.domain.errors import Refused
-from magi.domain.ids import VoterId
+from magi.domain.ids import VoterId, split_task_id
 from magi.domain.messages import ProgressBallot, ResultBallot
 from magi.domain.tokens import Token, is_token, token_hash, vote_scope
 from magi.domain.voter import INITIAL, Voter
@@ -165,6 +165,9 @@ class VoterSession(ClientSession[VoterPrincipal]):
     def _error(self, refused: Refused, about: str | None) -> bytes:
         return wire.error(refused, about)
 
+    def _tell_refused(self, code: str, about: str) -> None:
+        super()._tell_refused(code, about if split_task_id(about) else "")  # else it may be any text
+
     async def _dispatch(self, message: Any) -> None:
         match message:
             case wire.Ready():
@@ -182,7 +185,7 @@ class VoterSession(ClientSession[VoterPrincipal]):
             self._spawn(self._seen.announce())
 
     def _result(self, ballot: ResultBallot) -> None:
-        task = self._known.cast(ballot)
+        task = self._known.cast(ballots.without_trace(ballot))
         if task.accepted:
             self.outbound.send(wire.accepted(task.task_id, "result"))
         elif task.unanswered == 1:
@@ -200,10 +203,20 @@ class VoterSession(ClientSession[VoterPrincipal]):
                 self._taking.overdue(task)
             return
         times, task.unanswered, task.accepted = task.unanswered, 0, True
+        task.span.note("magi.vote", ballot.vote)
         for _ in range(times):
             self.outbound.send(wire.accepted(task.task_id, "result"))
         self._seen.voted(task)
-        log.debug("voted", voter=self._voter, task=task.task_id, vote=ballot.vote)
+        log.debug(
+            "vote_sent",
+            request=task.task_id.rpartition(".")[0],
+            request_id=task.request_id,
+            trace=task.span.traceparent,
+            voter_id=self._voter,
+            vote=ballot.vote,
+            failed=ballot.failed or None,
+            latency_ms=now_ms() - task.since,
+        )
         self._tell_refusals(task)
         if task.over:
             return
@@ -249,5 +262,4 @@ class VoterSession(ClientSession[VoterPrincipal]):
             return
         refused, task.refused = task.refused, []
         for one in refused:
-            log.info("ballot_refused", voter=self._voter, task=task.task_id, code=one.code)
             self._refuse(one, task.task_id)

@@ -22,6 +22,9 @@ from magi.eventstore.pull import PullConsumer, delivery
 from magi.gateway.outbound import Outbound
 from magi.gateway.voters import wire
 from magi.gateway.voters.tasks import OpenTask, Tasks
+from magi.telemetry import tracing
+from magi.telemetry.stages import PROCESS_TASK
+from magi.telemetry.tracing import Span
 
 log = structlog.get_logger(__name__)
 
@@ -110,6 +113,7 @@ class Taking:
             await self.give_back(task)
 
     async def give_back(self, task: OpenTask) -> None:
+        task.span.failed("given_back")
         self._end(task)
         await self._say(task.reply, b"-NAK")
 
@@ -123,6 +127,7 @@ class Taking:
         """Its deadline has passed. Nothing is to be done yet while its result is being stored."""
         if task.over or task.unanswered:
             return
+        task.span.failed("overdue")
         self._end(task)
         self._on_overdue()
         log.info("task_overdue", voter=self._voter, task=task.task_id, attempt=task.attempt)
@@ -155,7 +160,7 @@ class Taking:
             deadline = milliseconds(task.deadline)
             subject = _ballot_subject(task, self._voter)
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
-            log.error("bad_task", voter=self._voter, error=str(error))
+            log.error("bad_task", voter_id=self._voter, error=type(error).__name__)
             await self._say(msg.reply, b"+TERM")
             return
         known = self._tasks.find(task.task_id)
@@ -173,7 +178,10 @@ class Taking:
         elif len(self._tasks) >= self.capacity or self._outbound.closing:
             await self._say(msg.reply, b"-NAK")  # there was room when it was asked for
         else:
-            await self._open(task, OpenTask(task.task_id, msg.reply, subject, deadline, now_ms(), attempt))
+            span = _judging(task, self._voter, msg.subject, attempt)
+            task = msgspec.structs.replace(task, traceparent=span.traceparent or msgspec.UNSET)
+            opened = OpenTask(task.task_id, msg.reply, subject, deadline, now_ms(), attempt, task.request_id, span)
+            await self._open(task, opened)
 
     async def _open(self, task: Task, opened: OpenTask) -> None:
         self._tasks.add(opened)
@@ -181,6 +189,14 @@ class Taking:
         await self._outbound.room()  # many large tasks at once are no reason to take a client for one that doesn't read
         if not opened.over:
             self._outbound.send(wire.task(task, opened.attempt))
+            log.debug(
+                "task_taken",
+                request=task.task_id.rpartition(".")[0],
+                request_id=task.request_id,
+                trace=task.traceparent or "",
+                voter_id=self._voter,
+                attempt=opened.attempt,
+            )
 
     async def _keep(self) -> None:
         """Say that the open tasks are being worked on, so that no other instance gets them."""
@@ -188,6 +204,15 @@ class Taking:
             await asyncio.sleep(_KEEP)
             for task in self._tasks.open():
                 await self._say(task.reply, b"+WPI")
+
+
+def _judging(task: Task, voter: VoterId, subject: str, attempt: int) -> Span:
+    trace = task.traceparent or ""
+    request = task.task_id.rpartition(".")[0]
+    span = tracing.stage(PROCESS_TASK, trace, request, task.request_id, subject, link=trace)
+    span.note("magi.voter_id", voter)
+    span.note("magi.attempt", attempt)
+    return span
 
 
 def _ballot_subject(task: Task, voter: VoterId) -> str:

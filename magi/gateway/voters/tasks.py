@@ -12,6 +12,7 @@ from msgspec import Struct
 from magi.domain.errors import AlreadyVoted, Refused, UnknownTask
 from magi.domain.messages import ResultBallot
 from magi.gateway.errors import RateLimited
+from magi.telemetry.tracing import OFF, Span
 
 REMEMBERED = 1024
 """Tasks remembered after they are over: as many as a connection can have open at most."""
@@ -32,6 +33,10 @@ class OpenTask(Struct, eq=False):
     """When it came to this connection."""
     attempt: int
     """1 for its first delivery to any instance of the voter."""
+    request_id: str = ""
+    """The Initiator's own name of the request."""
+    span: Span = OFF
+    """From its delivery until it is over."""
     over: bool = False
     """Whether it takes up no capacity any more."""
     result: ResultBallot | None = None
@@ -73,6 +78,7 @@ class Tasks:
     def end(self, task: OpenTask) -> None:
         """It takes up no capacity any more, and is remembered."""
         task.over = True
+        task.span.end()
         if self._open.pop(task.task_id, None) is None:
             return
         self._over[task.task_id] = task

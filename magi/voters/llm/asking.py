@@ -4,7 +4,7 @@ key in what is said about it."""
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import structlog
@@ -37,6 +37,8 @@ class Question(Struct, frozen=True):
     key: str
     task_id: str
     """For the log."""
+    headers: Mapping[str, str] = {}
+    """Sent besides those that every call has."""
 
     def __repr__(self) -> str:
         return f"Question({self.url!r}, {len(self.body)} bytes)"
@@ -86,7 +88,8 @@ async def ask(
 
 
 async def _post(session: ClientSession, question: Question, seconds: float) -> Answer:
-    headers = {"Authorization": f"Bearer {question.key}"} if question.key else {}
+    key = {"Authorization": f"Bearer {question.key}"} if question.key else {}
+    headers = {**question.headers, **key}
     try:
         return await post(session, question.url, question.body, headers, seconds=seconds, body_limit=MAX_BODY)
     except AnswerTooLarge as error:

@@ -15,6 +15,7 @@ from magi.voters.llm.completion import NotACompletion, read_completion
 from magi.voters.llm.prompt import draw_mark, question
 from magi.voters.llm.settings import LlmSettings, NoKey, read_key, read_rubric
 from magi.voters.patience import seconds_to_judge
+from magi.voters.spans import calling, traced
 from magi.webhooks.client import open_session
 from magi.webhooks.delivery import Pauses
 
@@ -57,14 +58,15 @@ class LlmJudge:
             key = read_key(settings, self._environment)
             mark = draw_mark(task, self._draw)
             body = question(settings.model, settings.temperature, self._rubric, task, mark)
-            answer = await ask(
-                self._session,
-                Question(settings.endpoint, body, key, task.task_id),
-                deadline=time.time() + seconds_to_judge(task, now_ms()),
-                attempt_seconds=settings.timeout_seconds,
-                max_tries=settings.max_tries,
-                pauses=self._pauses,
-            )
+            with calling(task) as span:
+                answer = await ask(
+                    self._session,
+                    Question(settings.endpoint, body, key, task.task_id, traced(span)),
+                    deadline=time.time() + seconds_to_judge(task, now_ms()),
+                    attempt_seconds=settings.timeout_seconds,
+                    max_tries=settings.max_tries,
+                    pauses=self._pauses,
+                )
             return read_completion(answer, key)
         except (NoKey, NoAnswer, NotACompletion) as error:
             raise CannotJudge(str(error)) from None  # not chained: the HTTP library's errors hold what was sent

@@ -8,6 +8,7 @@ from magi.audit.events import digest, directory_event
 from magi.audit.findings import Findings, Problem
 from magi.domain.directory import DirectoryEvent
 from magi.domain.initiator import InitiatorRegistered
+from magi.domain.operations import OperatorActed
 from magi.domain.template import PanelDefined
 from magi.domain.voter import VoterRegistered
 from magi.eventstore import subjects
@@ -56,7 +57,7 @@ def _missing(before: int, sequence: int) -> list[Problem]:
 
 
 def _check_first(link: Link, event: DirectoryEvent) -> list[Problem]:
-    if isinstance(event, PanelDefined):
+    if isinstance(event, PanelDefined | OperatorActed):
         return []  # as often as one likes
     registers = isinstance(event, VoterRegistered | InitiatorRegistered)
     if registers and link.version:

@@ -1,6 +1,6 @@
 """`magi audit verify`: whether what is stored is what was written, and whether each verdict follows from its votes.
 
-Exit codes: 0 fine, 1 broken, 2 it could not be checked.
+`magi audit log` is in `actions`. Exit codes: 0 fine, 1 broken, 2 it could not be checked.
 """
 
 from pathlib import Path
@@ -17,6 +17,7 @@ from magi.audit.findings import Findings
 from magi.audit.manifest import NotAnExport
 from magi.audit.rolling import Head, parse_head
 from magi.audit.source import LogSource
+from magi.cli import actions
 from magi.cli.audit_report import AuditReport, audit_report, show_audit
 from magi.cli.context import Context, run_async
 from magi.cli.histories import load_history, open_log
@@ -30,14 +31,15 @@ from magi.eventstore.bus import Bus
 from magi.eventstore.direct import StoredMessage
 from magi.eventstore.presence import now_ms
 
-app = typer.Typer(name="audit", help="Prove what happened.", no_args_is_help=True)
+app = typer.Typer(name="audit", help="Prove what happened, and see who changed what.", no_args_is_help=True)
+app.command("log")(actions.log)
 
 _EXIT = {"fine": 0, "broken": 1, "unchecked": 2}
 
 
 @app.callback()
 def audit() -> None:
-    """Prove what happened."""
+    """Prove what happened, and see who changed what."""
 
 
 @app.command()

@@ -4,8 +4,9 @@ from typing import Annotated
 
 import typer
 
+from magi.cli.administration import changing_directory
 from magi.cli.context import Context, run_async
-from magi.cli.directory import directory_of, open_directory, operator, read_directory
+from magi.cli.directory import directory_of, operator, read_directory
 from magi.cli.directory_report import InitiatorRow, initiator_rows, show_initiators, to_json
 from magi.cli.initiator_report import InitiatorCard, initiator_card, show_initiator
 from magi.cli.local import add_token
@@ -44,7 +45,7 @@ def add(
     command = _issuing(name, scope, expires)
 
     async def run(ctx: Context) -> str:
-        async with open_directory(ctx) as store:
+        async with changing_directory(ctx) as store:
             await change_initiator(store, initiators.Register(name, description, operator(), now_ms()))
             return await add_token(store, command)
 
@@ -87,7 +88,7 @@ def _issuing(name: str, scope: list[str] | None, expires: str) -> initiators.Iss
 
 
 async def _issue(ctx: Context, command: initiators.IssueToken | initiators.RotateTokens) -> str:
-    async with open_directory(ctx) as store:
+    async with changing_directory(ctx) as store:
         return await add_token(store, command)
 
 
@@ -202,5 +203,5 @@ def revoke(
 
 
 async def _change(ctx: Context, command: InitiatorCommand) -> bool:
-    async with open_directory(ctx) as store:
+    async with changing_directory(ctx) as store:
         return bool(await change_initiator(store, command))

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from magi.cli.administration import changing_directory
 from magi.cli.context import Context, run_async
 from magi.cli.directory import open_directory, operator, read_directory
 from magi.cli.directory_report import to_json
@@ -52,7 +53,7 @@ def set_(
     command = definition(name, slots, description, reason, operator())
 
     async def run(ctx: Context) -> tuple[bool, list[str]]:
-        async with open_directory(ctx) as store:
+        async with changing_directory(ctx) as store:
             changed = bool(await change_template(store, command))
             known = (await read_directory(store)).voters
             named = [slot.voter for slot in slots if isinstance(slot, NamedVoter)]
@@ -103,7 +104,7 @@ def remove(panel: Name, reason: Reason = "", data: Data = None) -> None:
     """Remove a panel: requests can't ask for it any more. It can be defined again."""
 
     async def run(ctx: Context) -> bool:
-        async with open_directory(ctx) as store:
+        async with changing_directory(ctx) as store:
             return bool(await change_template(store, templates.Remove(panel, reason, operator(), now_ms())))
 
     changed = run_async(run(Context.load(data)))

@@ -60,9 +60,13 @@ def panel_card(name: str, directory: Directory, events: Iterable[DirectoryEvent]
 
 
 def _history_row(event: DirectoryEvent) -> HistoryRow:
-    what = f"defined: {', '.join(event.members)}" if isinstance(event, PanelDefined) else "removed"
     by, why = getattr(event, "by", ""), getattr(event, "reason", "")
-    return HistoryRow(event.at, str(event.__struct_config__.tag), what, by, why)
+    return HistoryRow(event.at, str(event.__struct_config__.tag), what_happened(event), by, why)
+
+
+def what_happened(event: DirectoryEvent) -> str:
+    """An event of a panel in a few words."""
+    return f"defined: {', '.join(event.members)}" if isinstance(event, PanelDefined) else "removed"
 
 
 def show_panels(rows: Sequence[PanelRow]) -> Text:

@@ -4,7 +4,6 @@ Exit codes: 0 fine, 1 something stands (`status`) or differs (`verify`, `rebuild
 """
 
 import contextlib
-import getpass
 from collections.abc import AsyncIterator
 from typing import Annotated
 
@@ -12,7 +11,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from magi.cli.administration import put_on_record
 from magi.cli.context import Context, run_async
+from magi.cli.directory import operator
 from magi.cli.options import Data, Json
 from magi.cli.projections_report import show_rebuilt, show_status, show_verified, to_json
 from magi.cli.projector import postgres_url
@@ -75,7 +76,10 @@ def rebuild_command(data: Data = None, json: Json = False) -> None:
                     on_progress=bars.progressed,
                     on_step=bars.step,
                 )
-                return await rebuild.rebuild()
+                rebuilt = await rebuild.rebuild()
+        outcome = "is live" if rebuilt.switched else "differs from the log and is not live"
+        await put_on_record(ctx, "projections", f"version {rebuilt.version} {outcome}")
+        return rebuilt
 
     rebuilt = run_async(run(Context.load(data)))
     with reporting():
@@ -124,7 +128,9 @@ def switch_command(version: Number, data: Data = None) -> None:
         async with ctx.bus("projector") as bus:
             with _Bars() as bars:
                 rebuild = Rebuild(bus, postgres_url(ctx), on_progress=bars.progressed, on_step=bars.step)
-                return await rebuild.switch(version)
+                switched = await rebuild.switch(version)
+        await put_on_record(ctx, "projections", f"version {switched.version} is live")
+        return switched
 
     switched = run_async(run(Context.load(data)))
     write(f"the views are on version {switched.version}")
@@ -138,6 +144,7 @@ def drop_command(version: Number, data: Data = None) -> None:
         async with _postgres(ctx) as connection:
             await versions.prepared(connection)
             await versions.drop(connection, version)
+        await put_on_record(ctx, "projections", f"version {version} is gone")
 
     run_async(run(Context.load(data)))
     write(f"version {version} is gone")
@@ -157,7 +164,11 @@ def skip_command(
     async def run(ctx: Context) -> list[skips.Skip]:
         async with _postgres(ctx) as connection:
             await versions.prepared(connection)
-            return await skips.skip(connection, sequence, reason, getpass.getuser(), projection)
+            skipped = await skips.skip(connection, sequence, reason, operator(), projection)
+        for one in skipped:
+            what = f"{one.projection} passes over {one.subject or 'a hole'} at {one.sequence}"
+            await put_on_record(ctx, "projections", what, reason)
+        return skipped
 
     for skipped in run_async(run(Context.load(data))):
         write(f"{skipped.projection} passes over {skipped.sequence}")

@@ -43,6 +43,22 @@ def show_applied(applied: Sequence[Applied]) -> RenderableType:
     return Group(*lines)
 
 
+_SHORT = 60
+"""Characters of values that are told in a line; of longer ones only the field's name is."""
+
+
+def told(applied: Sequence[Applied]) -> str:
+    """What was done, in a line; empty when nothing was."""
+    return "; ".join(_told(one) for one in applied if one.action != "unchanged")
+
+
+def _told(one: Applied) -> str:
+    changes = ", ".join(
+        f"{c.field} {c.live} → {c.declared}" if len(c.live + c.declared) <= _SHORT else c.field for c in one.changes
+    )
+    return f"{one.stream} {one.action}" + (f": {changes}" if one.action == "updated" else "")
+
+
 def show_differences(differences: Sequence[Difference]) -> RenderableType:
     """A table with a row for each difference, the weaker ones in red."""
     if not differences:

@@ -4,8 +4,9 @@ from typing import Annotated
 
 import typer
 
+from magi.cli.administration import changing_directory
 from magi.cli.context import Context, run_async
-from magi.cli.directory import open_directory, operator
+from magi.cli.directory import operator
 from magi.cli.options import Data
 from magi.cli.output import show
 from magi.cli.token_options import Expires, Overlap, expiry, span
@@ -54,7 +55,7 @@ def rotate_token(
 
 
 async def _issue(ctx: Context, command: voters.IssueToken | voters.RotateTokens) -> str:
-    async with open_directory(ctx) as store:
+    async with changing_directory(ctx) as store:
         return await add_token(store, command)
 
 
@@ -71,7 +72,7 @@ def revoke_token(
 
 
 async def _change(ctx: Context, command: VoterCommand) -> None:
-    async with open_directory(ctx) as store:
+    async with changing_directory(ctx) as store:
         await change_voter(store, command)
 
 

@@ -7,8 +7,9 @@ from typing import Annotated, Any, get_args
 
 import typer
 
+from magi.cli.administration import changing_directory
 from magi.cli.context import Context, run_async
-from magi.cli.directory import open_directory, operator
+from magi.cli.directory import operator
 from magi.cli.options import Data
 from magi.cli.output import show
 from magi.cli.voter_access import introduce
@@ -155,7 +156,7 @@ def add(
 async def _register(ctx: Context, command: voters.Register, secret: Path | None) -> str:
     """Register a voter, with a token or a secret if it needs one. Returns that. Raises Refused, SettingsError …"""
     name = VoterId(command.voter_id)
-    async with open_directory(ctx) as store:
+    async with changing_directory(ctx) as store:
         if secret:
             # Refused before a file is made, which then belongs to whoever has the name.
             voters.decide(await _state(store, name), command)
@@ -243,7 +244,7 @@ def change(
 
 
 async def _change(ctx: Context, voter: str, fields: dict[str, Any], options: KindOptions, reason: str) -> bool:
-    async with open_directory(ctx) as store:
+    async with changing_directory(ctx) as store:
         settings = None
         if options.given():
             known = await _state(store, VoterId(check_name(voter, "voter")))

@@ -2,8 +2,9 @@
 
 import typer
 
+from magi.cli.administration import changing_directory
 from magi.cli.context import Context, run_async
-from magi.cli.directory import directory_of, open_directory, operator, read_directory
+from magi.cli.directory import directory_of, operator, read_directory
 from magi.cli.directory_report import VoterRow, show_voters, to_json, voter_rows
 from magi.cli.options import Data, Json
 from magi.cli.output import show
@@ -96,7 +97,7 @@ def revoke(voter: Id, reason: Reason = "", data: Data = None) -> None:
 
 def _change(data: Data, command: VoterCommand, status: str) -> None:
     async def run(ctx: Context) -> bool:
-        async with open_directory(ctx) as store:
+        async with changing_directory(ctx) as store:
             return bool(await change_voter(store, command))
 
     changed = run_async(run(Context.load(data)))

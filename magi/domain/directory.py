@@ -10,12 +10,13 @@ from magi.domain import template as templates
 from magi.domain import voter as voters
 from magi.domain.ids import InitiatorId, VoterId
 from magi.domain.initiator import Initiator, InitiatorEvent
+from magi.domain.operations import OperatorActed
 from magi.domain.panel import DEFAULT_GROUP, Candidate, Snapshot
 from magi.domain.template import Template, TemplateEvent
 from magi.domain.tokens import Token
 from magi.domain.voter import Voter, VoterEvent
 
-DirectoryEvent = VoterEvent | InitiatorEvent | TemplateEvent
+DirectoryEvent = VoterEvent | InitiatorEvent | TemplateEvent | OperatorActed
 
 
 class Principal(Struct, frozen=True):
@@ -54,6 +55,8 @@ class Directory:
 
         Raises ValueError when events before it were missed: one of them could have revoked a token.
         """
+        if isinstance(event, OperatorActed):
+            return
         _, _, name = event.originator_id.partition(".")
         if isinstance(event, VoterEvent):
             voter = self.voters.get(VoterId(name), voters.INITIAL)

@@ -12,6 +12,7 @@ from magi.domain import voter_commands
 from magi.domain.directory import Directory, DirectoryEvent
 from magi.domain.ids import AggregateId, InitiatorId, VoterId, initiator_aggregate, panel_aggregate, voter_aggregate
 from magi.domain.initiator import InitiatorCommand, InitiatorEvent
+from magi.domain.operations import Area, OperatorActed, operations_aggregate
 from magi.domain.template import TemplateCommand, TemplateEvent
 from magi.domain.voter import VoterEvent
 from magi.domain.voter_commands import VoterCommand
@@ -70,6 +71,11 @@ async def change_template(store: DirectoryLog, command: TemplateCommand) -> list
     return await _change(store, panel_aggregate(command.panel_id), decide)
 
 
+async def record_operation(store: DirectoryLog, area: Area, event: OperatorActed) -> None:
+    """Put on record what an operator did. Raises StoreError."""
+    await _change(store, operations_aggregate(area), lambda _: [event])
+
+
 async def _change(
     store: DirectoryLog,
     aggregate: AggregateId,
@@ -109,5 +115,16 @@ class DirectoryView:
 
     async def _apply(self, recorded: Recorded[DirectoryEvent]) -> None:
         self.directory.apply(recorded.event)
+        if self._follower.caught_up.is_set():  # else it was so before
+            event = recorded.event
+            log.info(
+                "directory_changed",
+                change=event.__struct_config__.tag,
+                about=event.originator_id,
+                by=getattr(event, "by", ""),
+                what=getattr(event, "what", ""),
+                why=getattr(event, "reason", ""),
+                sequence=recorded.sequence,
+            )
         if self._on_change:
             await self._on_change(recorded.event)

@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 
 from magi.domain.event import Event
 from magi.domain.initiator import InitiatorEvent
+from magi.domain.operations import OperatorActed
 from magi.domain.template import TemplateEvent
 from magi.domain.voter import VoterEvent
 from magi.domain.voting_request import RequestEvent
 from tests.domain.generate import documents, instances
 
-STORED_EVENT = RequestEvent | VoterEvent | InitiatorEvent | TemplateEvent
+STORED_EVENT = RequestEvent | VoterEvent | InitiatorEvent | TemplateEvent | OperatorActed
 EVENT_TYPES: tuple[type[Event], ...] = get_args(STORED_EVENT)
 decode = msgspec.json.Decoder(STORED_EVENT).decode
 
@@ -60,6 +61,9 @@ VERSION_2 = {
     "token_expires": "token_id expires by | reason",
 }
 
+# And version 3.
+VERSION_3 = {"operator_acted": "action by | what outcome reason"}
+
 
 def fields(kind: type[Event]) -> Iterator[tuple[str, bool]]:
     """Names as stored, and whether the field has no default."""
@@ -68,7 +72,7 @@ def fields(kind: type[Event]) -> Iterator[tuple[str, bool]]:
 
 def test_every_event_has_the_fields_that_it_had_and_no_more_required_ones() -> None:
     now = {str(kind.__struct_config__.tag): dict(fields(kind)) for kind in EVENT_TYPES}
-    for tag, line in [*VERSION_1.items(), *VERSION_2.items()]:
+    for tag, line in [*VERSION_1.items(), *VERSION_2.items(), *VERSION_3.items()]:
         required, _, optional = line.partition("|")
         if tag in VERSION_1:
             required = VERSION_1[tag].partition("|")[0]
@@ -78,7 +82,7 @@ def test_every_event_has_the_fields_that_it_had_and_no_more_required_ones() -> N
 
 def test_every_event_type_is_held_to_a_version() -> None:
     """One that is new since version 1 gets a table of its own here, once a log holds it."""
-    assert {kind.__struct_config__.tag for kind in EVENT_TYPES} == set(VERSION_1) | set(VERSION_2)
+    assert {kind.__struct_config__.tag for kind in EVENT_TYPES} == set(VERSION_1) | set(VERSION_2) | set(VERSION_3)
 
 
 @every_event_type

@@ -21,9 +21,9 @@ DEFINE = Define("code", ("a", "1 of llm"), "", "", "test", NOW)
 
 
 def of_old() -> tuple[StreamDeclaration, ...]:
-    """The declarations as they were before there were panel templates."""
+    """The declarations as they were before there were panel templates, and records of operations."""
     now = find(DECLARATIONS, subjects.DIRECTORY)
-    old = tuple(subject for subject in now.config.subjects if subject != "magi.directory.panel.*")
+    old = tuple(subject for subject in now.config.subjects if not subject.endswith((".panel.*", ".operations.*")))
     assert len(old) == 2
     was = StreamDeclaration(now.name, msgspec.structs.replace(now.config, subjects=old))
     return tuple(was if d is now else d for d in DECLARATIONS)

@@ -21,6 +21,7 @@ from magi.domain.ids import (
     voter_aggregate,
 )
 from magi.domain.messages import ProgressBallot, ResultBallot
+from magi.domain.operations import OperatorActed, operations_aggregate
 from magi.domain.template import PanelDefined
 from magi.domain.voting_request import (
     Adjudicated,
@@ -208,6 +209,8 @@ def test_its_aggregates_are_named_by_their_ids() -> None:
                 yield first.originator_id, initiator_aggregate(InitiatorId(first.initiator_id))
             elif isinstance(first, PanelDefined):
                 yield first.originator_id, panel_aggregate(first.panel_id)
+            elif isinstance(first, OperatorActed):
+                yield first.originator_id, operations_aggregate("streams")
 
     assert len(list(names())) == len(DIRECTORY)
     assert all(stored == expected for stored, expected in names())

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import Struct
 
+from magi.cli.checks_lost import check_lost
 from magi.cli.context import Context
 from magi.cli.findings import Finding, error, ok, warning
 from magi.cli.http_get import CannotGet, get
@@ -53,11 +54,27 @@ class _Info(Struct, frozen=True):
     ts: str = ""
 
 
-async def check_clock(bus: Bus) -> Finding:
-    """This machine's clock beside the server's. Raises BusError."""
+class _Varz(Struct, frozen=True):
+    now: str = ""
+
+
+async def _monitor_time(monitor_url: str) -> _Info:
+    try:
+        _, body = await get(f"{monitor_url.rstrip('/')}/varz")
+        return _Info(msgspec.json.decode(body, type=_Varz).now)
+    except (CannotGet, msgspec.DecodeError):
+        return _Info()
+
+
+async def check_clock(bus: Bus, monitor_url: str = "") -> Finding:
+    """This machine's clock beside that of the server that leads the log, else of the monitored one. Raises BusError."""
     before = time.time_ns()
     answer = msgspec.json.decode(await bus.request(f"$JS.API.STREAM.INFO.{subjects.LOG}"), type=_Info)
     after = time.time_ns()
+    if not answer.ts and monitor_url:
+        before = time.time_ns()
+        answer = await _monitor_time(monitor_url)
+        after = time.time_ns()
     if not answer.ts:
         return warning(
             "clock", f"nats-server didn't tell its time: there is no {subjects.LOG}", "see the streams below"
@@ -65,19 +82,23 @@ async def check_clock(bus: Bus) -> Finding:
     return judge_clock(milliseconds(answer.ts), before // 1_000_000, after // 1_000_000)
 
 
-def judge_clock(server: int, before: int, after: int) -> Finding:
+def judge_clock(server: int, before: int, after: int, whose: str = "nats-server") -> Finding:
     """All in milliseconds since 1970: the server's answer, and our clock before and after it."""
     apart = max(before - server, server - after, 0)
     if apart <= CLOCK_WARNING:
-        return ok("clock", f"as nats-server's, within {max(after - before, 1)} ms")
+        return ok("clock", f"as {whose}'s, within {max(after - before, 1)} ms")
     advice = "set both clocks by NTP: deadlines are compared with the clock of the machine that a part runs on"
-    found = f"{apart / 1000:.1f} s {'behind' if server > after else 'ahead of'} nats-server's ({rfc3339(server)})"
+    found = f"{apart / 1000:.1f} s {'behind' if server > after else 'ahead of'} {whose}'s ({rfc3339(server)})"
     return (error if apart > CLOCK_ERROR else warning)("clock", found, advice)
 
 
 async def check_streams(ctx: Context, bus: Bus) -> list[Finding]:
-    """The streams beside their declarations. Raises StreamsError, DeclarationError."""
-    return judge_streams(await diff(bus.nc, ctx.declarations()))
+    """The streams beside their declarations, and what became of those that are missing. Raises StreamsError,
+    DeclarationError."""
+    differences = await diff(bus.nc, ctx.declarations())
+    found = await check_lost(ctx, bus, differences)
+    there = [difference for difference in differences if difference.field != "stream"]
+    return [*found, *(judge_streams(there) if there or not found else ())]
 
 
 def judge_streams(differences: Sequence[Difference]) -> list[Finding]:
@@ -90,8 +111,8 @@ def judge_streams(differences: Sequence[Difference]) -> list[Finding]:
     ]
 
 
-async def check_durability(monitor_url: str, declared: str) -> Finding:
-    """When nats-server syncs to the disk, as it says itself."""
+async def check_durability(monitor_url: str, declared: str, copies: int = 1) -> Finding:
+    """When nats-server syncs to the disk, as it says itself. `copies`: of the log."""
     if not monitor_url:
         advice = "set nats.monitor_url to its monitoring address"
         if declared == ANY:
@@ -101,17 +122,21 @@ async def check_durability(monitor_url: str, declared: str) -> Finding:
         live = await live_sync_interval(monitor_url)
     except MonitorError as problem:
         return error("sync_interval", f"unknown: {problem}", "check nats.monitor_url")
-    return judge_durability(str(live), declared)
+    return judge_durability(str(live), declared, copies)
 
 
-def judge_durability(live: str, declared: str) -> Finding:
+def judge_durability(live: str, declared: str, copies: int = 1) -> Finding:
     """Both as text: ``always`` or a duration. That it is no weaker than declared is said by `magi streams check`."""
+    advice = 'set sync_interval: "always" in the jetstream block of nats-server\'s configuration, and restart it'
     if live == ALWAYS:
         return ok("sync_interval", "always: what is acknowledged is on disk")
-    found = f"{live}: a power cut loses what was acknowledged within that time"
-    if declared in (ANY, live):
-        return warning("sync_interval", f"{found} (declared {declared})", "set nats.sync_interval to always")
-    return error("sync_interval", f"{found}; declared {declared}", "set sync_interval in nats-server's configuration")
+    if copies > 1:
+        found = f"{live}: a power cut of all servers at once loses what was acknowledged within that time"
+    else:
+        found = f"{live}, with one copy: a power cut loses what was acknowledged within that time"
+    if declared not in (ANY, live):
+        return error("sync_interval", f"{found}; declared {declared}", advice)
+    return warning("sync_interval", f"{found} (declared {declared})", f"{advice}; then nats.sync_interval = always")
 
 
 class Limits(Struct, frozen=True):

@@ -13,12 +13,13 @@ import magi
 from magi.cli.context import Context
 from magi.cli.findings import Finding, error, ok, warning
 from magi.cli.http_get import CannotGet, get
+from magi.cli.lost_streams import store_dir
 from magi.cli.sizes import rough_size
 from magi.cli.tls import gateway_tls
 from magi.embedded.datadir import holder
 
 NEAR_FULL = 2 * 2**30
-"""Bytes. A busy log grows by about 1 GiB in a million requests: time to make room."""
+"""Bytes. A busy log grows by 2 GiB and more in a million requests: time to make room."""
 FULL = 256 * 2**20
 """Bytes. A WAL segment, a few blocks of streams, and the disk refuses."""
 TIMEOUT = 5
@@ -30,6 +31,8 @@ def check_data(ctx: Context) -> Finding:
     check = "data directory"
     if not ctx.data.exists():
         return warning(check, f"{ctx.data} doesn't exist", "`magi serve` makes it; another one is named by --data")
+    if not (ctx.data / "version").exists() and ctx.settings.nats.url:
+        return ok(check, f"{ctx.data}: settings and keys; the servers are elsewhere")
     if not (ctx.data / "version").exists():
         return warning(check, f"{ctx.data} is no data directory of MAGI", "name it with --data or MAGI_DATA")
     found = holder(ctx.data)
@@ -43,20 +46,32 @@ def check_data(ctx: Context) -> Finding:
 
 
 def check_disk(directory: Path) -> Finding:
-    """How much room there is for the log. Raises OSError."""
+    """How much room there is in the data directory. Raises OSError."""
     while not directory.exists():
         directory = directory.parent
     usage = shutil.disk_usage(directory)
     return judge_disk(usage.free, usage.total)
 
 
-def judge_disk(free: int, total: int) -> Finding:
+def judge_disk(free: int, total: int, check: str = "disk") -> Finding:
     found = f"{rough_size(free)} of {rough_size(total)} free"
     if free < FULL:
-        return error("disk", found, "make room now: a full disk stops nats-server from storing anything")
+        return error(check, found, "make room now: a full disk stops nats-server from storing anything")
     if free < NEAR_FULL:
-        return warning("disk", found, "make room, or move the data directory: the log only grows")
-    return ok("disk", found)
+        return warning(check, found, "make room, or move it to a bigger disk: the log only grows")
+    return ok(check, found)
+
+
+async def check_store_disk(ctx: Context) -> list[Finding]:
+    """How much room nats-server has where it stores, if that is on this machine and on a disk of its own."""
+    stored = await store_dir(ctx.settings.nats.monitor_url)
+    try:
+        if stored is None or (ctx.data.exists() and stored.stat().st_dev == ctx.data.stat().st_dev):
+            return []
+        usage = shutil.disk_usage(stored)
+    except OSError:  # it runs as another user, behind folders that we can't look into
+        return []
+    return [judge_disk(usage.free, usage.total, "nats disk")]
 
 
 def check_programs() -> Finding:

@@ -9,6 +9,9 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import Struct, field
 
+from magi.cli.checks_expiry import judge_tokens
+from magi.cli.checks_versions import check_versions
+from magi.cli.context import Context
 from magi.cli.directory import directory_of, read_directory
 from magi.cli.directory_report import VoterRow, voter_rows
 from magi.cli.findings import Finding, error, ok, warning
@@ -150,17 +153,25 @@ def judge_partitions(partitions: Sequence[Partition]) -> Finding:
     return ok("partitions", f"all {len(partitions)} are read")
 
 
-async def check_parts(bus: Bus, group: str, default_panel: str = "") -> list[Finding]:
-    """Which instances are alive, and whether a panel can be formed of them. Raises BusError, StoreError."""
+async def check_parts(ctx: Context, bus: Bus) -> list[Finding]:
+    """Which instances are alive and of which version, whether a panel can be formed, whose tokens end.
+
+    Raises BusError, StoreError.
+    """
+    section = ctx.settings.orchestrator
+    group = section.default_group
     presence = DirectReader(bus, subjects.PRESENCE)
     await presence.start()
     directory = await read_directory(await directory_of(bus, LOOK_WITHIN))
     queues = await task_queues(bus, directory.voters)
     rows = voter_rows(directory, await alive(presence, "voter.*"), queues)
     panel, *voters = judge_voters(rows, group)
-    if default_panel:
-        panel = judge_default_panel(directory.snapshot({}, 0, group, default_panel), rows)
-    return [judge_orchestrators(await alive(presence, "orchestrator")), panel, *voters]
+    if section.default_panel:
+        panel = judge_default_panel(directory.snapshot({}, 0, group, section.default_panel), rows)
+    orchestrators = await alive(presence, "orchestrator")
+    versions = await check_versions(ctx, orchestrators)
+    tokens = judge_tokens(directory, now_ms())
+    return [judge_orchestrators(orchestrators), versions, panel, *voters, *tokens]
 
 
 def judge_orchestrators(instances: Sequence[Instance]) -> Finding:

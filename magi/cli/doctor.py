@@ -10,7 +10,18 @@ import msgspec
 import typer
 
 from magi.cli.checks_bus import check_clock, check_durability, check_limits, check_server, check_streams
-from magi.cli.checks_machine import check_data, check_disk, check_gateway, check_postgres, check_programs
+from magi.cli.checks_capacity import check_connections, check_files, check_payload
+from magi.cli.checks_copies import check_copies
+from magi.cli.checks_expiry import check_certificates
+from magi.cli.checks_machine import (
+    check_data,
+    check_disk,
+    check_gateway,
+    check_postgres,
+    check_programs,
+    check_store_disk,
+)
+from magi.cli.checks_views import check_views
 from magi.cli.checks_work import check_inbox, check_parts
 from magi.cli.context import Context, NotRunning, run_async
 from magi.cli.findings import Finding, error, findings_json, show_findings
@@ -19,6 +30,7 @@ from magi.cli.output import show
 from magi.eventstore.bus import Bus, BusError, CannotConnect
 from magi.eventstore.declarations import DeclarationError
 from magi.eventstore.history import StoreError
+from magi.eventstore.presence import now_ms
 from magi.eventstore.streams import StreamsError
 
 ERRORS = 1
@@ -50,18 +62,23 @@ def _not_running(ctx: Context) -> Finding:
 
 
 async def _running(ctx: Context, bus: Bus) -> list[Finding]:
-    nats, orchestrator = ctx.settings.nats, ctx.settings.orchestrator
-    clock = await _one("clock", check_clock(bus))  # alone, since what goes on beside it blurs the measurement
+    nats = ctx.settings.nats
+    clock = await _one("clock", check_clock(bus, nats.monitor_url))  # alone: what goes on beside it blurs it
     found = await asyncio.gather(
+        check_store_disk(ctx),
         _many("streams", check_streams(ctx, bus)),
-        _one("sync_interval", check_durability(nats.monitor_url, nats.sync_interval)),
+        _many("copies", check_copies(bus)),
+        _one("sync_interval", check_durability(nats.monitor_url, nats.sync_interval, nats.replicas)),
         _many("jetstream", check_limits(bus, nats.monitor_url)),
+        check_connections(nats.monitor_url),
         _many("inbox", check_inbox(bus)),
-        _many("directory", check_parts(bus, orchestrator.default_group, orchestrator.default_panel)),
+        _many("directory", check_parts(ctx, bus)),
         _one("gateway", check_gateway(ctx)),
         _one("postgres", check_postgres(ctx.settings.postgres.url)),
+        check_views(ctx.settings.postgres.url, bus),
     )
-    return [check_server(bus), *clock, *(finding for group in found for finding in group)]
+    server = [check_server(bus), check_payload(bus), check_files(ctx), *check_certificates(ctx, bus, now_ms())]
+    return [*server, *clock, *(finding for group in found for finding in group)]
 
 
 async def _one(check: str, work: Awaitable[Finding]) -> list[Finding]:
@@ -80,6 +97,6 @@ async def _many(check: str, work: Awaitable[Sequence[Finding]]) -> list[Finding]
             error(
                 check,
                 f"can't be looked at: {problem}",
-                "see the findings above; `magi streams apply`, if it is missing",
+                "see the other findings: it waits for what they name",
             )
         ]

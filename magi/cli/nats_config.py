@@ -10,12 +10,14 @@ from magi.cli.context import Context, run_async
 from magi.cli.directory import open_directory, read_directory
 from magi.cli.local import nats_users
 from magi.cli.nats_access import EDGE, component_users, make_secret_folder, seed_file
+from magi.cli.nats_servers import servers
 from magi.cli.options import Data
 from magi.cli.output import show
 from magi.embedded.users import NatsUser, render
 from magi.eventstore.rights import COMPONENTS
 
 app = typer.Typer(name="nats", help="A NATS of your own.", no_args_is_help=True)
+app.command()(servers)
 
 
 @app.callback()

@@ -12,12 +12,23 @@ import typer
 from nats.errors import Error as NatsError
 from rich.console import Console, RenderableType
 
+from magi.cli.administration import put_on_record
 from magi.cli.context import Context, run_async
-from magi.cli.streams_report import run_apply, run_check, run_diff, show_applied, show_check, show_differences, to_json
+from magi.cli.lost_streams import refuse_lost, remember
+from magi.cli.streams_report import (
+    run_apply,
+    run_check,
+    run_diff,
+    show_applied,
+    show_check,
+    show_differences,
+    to_json,
+    told,
+)
 from magi.eventstore.bus import CannotConnect
 from magi.eventstore.declarations import DeclarationError
 from magi.eventstore.differences import Difference
-from magi.eventstore.streams import Applied, StreamsError
+from magi.eventstore.streams import Applied, StreamsError, diff
 
 app = typer.Typer(name="streams", help="The streams in NATS: apply, compare and check their declarations.")
 
@@ -34,7 +45,14 @@ def apply_command(data: Data = None, json: Json = False) -> None:
 
     async def run(ctx: Context) -> list[Applied]:
         async with ctx.nats() as nc:
-            return await run_apply(nc, ctx.declarations())
+            nats = ctx.settings.nats
+            missing = [d.stream for d in await diff(nc, ctx.declarations()) if d.field == "stream"]
+            await refuse_lost(ctx.data, nats.url, nats.monitor_url, missing)
+            applied = await run_apply(nc, ctx.declarations())
+            await remember(ctx.data, nats.url, nc)
+        if changed := told(applied):
+            await put_on_record(ctx, "streams", changed)
+        return applied
 
     with _errors():
         applied = run_async(run(Context.load(data)))

@@ -137,6 +137,7 @@ class Bus:
     ) -> Self:
         """Connect to `url`, proving the nkey `seed` when one is given, and by TLS or not at all when `tls` is.
 
+        `url` may name several servers of one cluster, separated by commas: those that don't answer are passed over.
         `attempts` bounds the tries before the first success; afterwards it reconnects for ever. Raises CannotConnect.
         """
         if seed is not None:
@@ -157,7 +158,7 @@ class Bus:
 
     async def _connect(self, url: str, seed: str | None, inbox_prefix: str, tls: ssl.SSLContext | None) -> None:
         await self.nc.connect(
-            url,
+            [one.strip() for one in url.split(",")],
             name=self.name,
             nkeys_seed_str=seed,
             tls=tls,

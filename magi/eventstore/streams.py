@@ -65,7 +65,8 @@ class WeakerStreams(StreamsError):
         super().__init__(
             "the live streams are weaker than declared:\n"
             + "\n".join(lines)
-            + "\nRun `magi streams apply` (`magi streams diff` shows everything); "
+            + "\nRun `magi streams apply` (`magi streams diff` shows everything), but `magi doctor` first if a stream "
+            + "is missing that was there; "
             + "what is said of nats-server is a matter of its own configuration."
         )
         self.differences = tuple(differences)

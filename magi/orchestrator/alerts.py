@@ -22,13 +22,6 @@ SEVERITY: dict[Name, Severity] = {
 }
 
 
-class AlertSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    webhook_url: str = ""
-    """Where alerts are posted as well; empty: nowhere."""
-    webhook_secret_file: str = ""
-    """The file with the secret that they are signed with (`whsec_…`); empty: they are not signed."""
-
-
 class Alert(Struct, frozen=True):
     name: Name
     voter: str

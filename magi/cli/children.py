@@ -26,9 +26,9 @@ STOP = ((signal.SIGTERM, 2.2),)
 """A part takes at most 2 s to finish what it has in hand. With the gateway's head start and the servers' 2 s, a whole
 stop stays below 5 s even when a part has to be killed; what it leaves comes again at the next start."""
 _LOOK_EVERY = 0.02
-_SECRETS = frozenset({"MAGI_TOKEN", "MAGI_VOTER_TOKEN", "MAGI_VOTER_SEED"})
-"""Of ours, and of no use to a part."""
-_PASSED_ON = ("MAGI_", "PYTHON", "COVERAGE_", "LANG", "LC_", "SSL_", "VIRTUAL_ENV")
+_SECRETS = frozenset({"MAGI_TOKEN", "MAGI_VOTER_TOKEN", "MAGI_VOTER_SEED", "NOTIFY_SOCKET"})
+"""Of ours, and of no use to a part: not the manager of our own process either, whom only we tell that we are ready."""
+_PASSED_ON = ("MAGI_", "PYTHON", "COVERAGE_", "LANG", "LC_", "SSL_", "OTEL_", "VIRTUAL_ENV")
 
 
 class PartCommand(Struct, frozen=True):

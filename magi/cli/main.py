@@ -6,9 +6,11 @@ import traceback
 
 import typer
 
+from magi.alerts.rules import RulesError
 from magi.audit.labels import BadLabels
 from magi.audit.manifest import NotAnExport
-from magi.cli import parts, serve, submit
+from magi.cli import logs, parts, serve, submit
+from magi.cli.alerts import app as alerts_app
 from magi.cli.audit import app as audit_app
 from magi.cli.certs import app as certs_app
 from magi.cli.config import app as config_app
@@ -30,6 +32,7 @@ from magi.cli.safe import printable
 from magi.cli.settings import SettingsError
 from magi.cli.streams import app as streams_app
 from magi.cli.submit_client import SubmitFailed
+from magi.cli.top.command import top
 from magi.cli.vote import vote
 from magi.cli.voter_functions import NoSuchVoter
 from magi.cli.voters import app as voters_app
@@ -61,6 +64,7 @@ _EXPECTED = (
     PermissionError,
     ProjectionError,
     Refused,
+    RulesError,
     SettingsError,
     StoreError,
     StreamsError,
@@ -85,10 +89,12 @@ app.command("submit")(submit.submit)
 app.command("vote")(vote)
 app.command("doctor")(doctor)
 app.command("metrics")(metrics)
+app.command("top")(top)
 app.command("history")(history)
 app.command("replay")(replay)
 app.command("export")(export)
 app.add_typer(requests_app)
+app.add_typer(alerts_app)
 app.add_typer(audit_app)
 app.add_typer(initiators_app)
 app.add_typer(voters_app)
@@ -113,6 +119,7 @@ def run() -> None:
     except BrokenPipeError:
         sys.stderr.close()  # whoever read our output has gone; Python would complain about it once more
         sys.exit(FAILED)
-    except Exception:  # noqa: BLE001 - our fault; and Python's own exit code for it, 1, says `fail` or `they differ`
-        traceback.print_exc()
+    except Exception as error:  # noqa: BLE001 - our fault; and Python's own exit code, 1, says `fail` or `they differ`
+        if not logs.crashed(error):
+            traceback.print_exc()
         sys.exit(FAILED)

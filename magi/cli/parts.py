@@ -16,7 +16,9 @@ from magi.cli import logs
 from magi.cli.context import Context, run_async
 from magi.cli.operations import operations
 from magi.cli.options import Data, TlsCert, TlsKey
+from magi.cli.service_manager import tell_manager
 from magi.cli.settings import SettingsError
+from magi.cli.traces import traced
 from magi.cli.voter_functions import find_function
 from magi.domain.ids import VoterId, check_name
 from magi.embedded.runfile import ServerNote, write_note
@@ -71,6 +73,7 @@ async def run_part(
     for sign in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(sign, stop.set)
     async with AsyncExitStack() as stack:
+        traces = await stack.enter_async_context(traced(ctx, name))  # it ends last: what the others do then is in it
         bus = await ctx.connect(name, attempts=CONNECT_ATTEMPTS)
         stack.push_async_callback(_leave, bus)
         declarations = ctx.declarations()
@@ -86,11 +89,14 @@ async def run_part(
         for part in parts:
             await part.start()
             started.append(part)
-        operations_port = await stack.enter_async_context(operations(ctx, name, bus, parts))
+        operations_port = await stack.enter_async_context(operations(ctx, name, bus, [*parts, traces]))
+        logs.settle(ctx.settings.log, name)
         log.info("part_ready", pid=os.getpid())
         _report(ctx.data, ready(parts), operations_port)
+        tell_manager("READY=1")
         await _until(stop, bus, parts)
         log.info("part_stops")
+        tell_manager("STOPPING=1")
 
 
 async def _stop(parts: Sequence[Part]) -> None:

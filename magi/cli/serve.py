@@ -13,25 +13,32 @@ import typer
 from msgspec import Struct
 
 from magi.cli import logs
+from magi.cli.alerting import alerts_of_serve, check_alerts
 from magi.cli.children import PartCommand, PartProcess
 from magi.cli.context import Context, ServeNote, run_async, write_note
 from magi.cli.local import BY, ensure_local_initiator, nats_users, register_builtin
+from magi.cli.lost_streams import refuse_lost, remember
 from magi.cli.nats_access import EDGE, component_users, seed_file
 from magi.cli.options import Data, TlsCa, TlsCert, TlsKey
 from magi.cli.panels import definition, parse_panel
 from magi.cli.postgres_access import without_password
 from magi.cli.scrape import write_targets
+from magi.cli.service_manager import tell_manager
 from magi.cli.settings import variable
+from magi.cli.streams_report import told
 from magi.cli.views import Views
 from magi.cli.voter_functions import check_builtin
+from magi.domain.clock import rfc3339
 from magi.domain.directory import DirectoryEvent
+from magi.domain.operations import OperatorActed
 from magi.domain.template import Define
 from magi.domain.voter import VoterKeyChanged, VoterRegistered, VoterRevoked
 from magi.embedded import DataDir, EmbeddedServers, NatsUser
 from magi.embedded.errors import EmbeddedError, UsersUnknown
 from magi.eventstore import subjects
 from magi.eventstore.bus import Bus
-from magi.eventstore.directory import DirectoryView, change_template, directory_log
+from magi.eventstore.directory import DirectoryView, change_template, directory_log, record_operation
+from magi.eventstore.presence import now_ms
 from magi.eventstore.rights import Component
 from magi.eventstore.streams import apply, check, diff
 
@@ -82,6 +89,7 @@ async def running(data: Path, options: dict[str, Any], panels: Sequence[Define] 
     The voters' rights on the embedded NATS follow the directory for as long. `panels` are defined if they aren't.
     """
     check_builtin(Context.load(data, options).settings.voters.builtin)
+    check_alerts(Context.load(data, options))
     async with AsyncExitStack() as stack:
         directory = stack.enter_context(DataDir.open(data))
         note_file = directory.run / "magi.json"
@@ -130,6 +138,7 @@ async def running(data: Path, options: dict[str, Any], panels: Sequence[Define] 
         in_force["gateway.port"] = port
         note = ServeNote(url=url, settings=in_force)
         write_note(data, note)
+        await stack.enter_async_context(alerts_of_serve(ctx))
         stack.callback(note_file.unlink, missing_ok=True)  # before anything is stopped
         yield Running(data, url, settings.gateway.tls_ca, bus, servers, parts, embedded)
 
@@ -167,14 +176,22 @@ def gateway_url(host: str, port: int | None, scheme: str = "ws") -> str:
 async def _streams(ctx: Context, bus: Bus, *, embedded: bool, repartition: bool) -> None:
     """Make the streams what they are declared to be; on somebody else's server only those that are missing."""
     declarations = ctx.declarations()
+    nats = ctx.settings.nats
+    wanted = {d.stream for d in await diff(bus.nc, declarations) if d.field == "stream"}
+    await refuse_lost(ctx.data, "" if embedded else nats.url, nats.monitor_url, wanted)
     if not embedded:
-        wanted = {d.stream for d in await diff(bus.nc, declarations) if d.field == "stream"}
         if repartition:  # a number was asked for in so many words
             wanted.add(subjects.INBOX)
         declarations = tuple(d for d in declarations if d.name in wanted)
-    await apply(bus.nc, declarations)
-    nats = ctx.settings.nats
+    applied = await apply(bus.nc, declarations)
+    if updated := told([one for one in applied if one.action == "updated"]):
+        store = directory_log(bus)
+        await store.start()
+        acted = OperatorActed(at=rfc3339(now_ms()), action="serve", what=updated, by=BY)
+        await record_operation(store, "streams", acted)
     await check(bus.nc, ctx.declarations(), monitor_url=nats.monitor_url, sync_interval=nats.sync_interval)
+    if not embedded:
+        await remember(ctx.data, nats.url, bus.nc)
 
 
 async def _directory(
@@ -337,4 +354,5 @@ async def _run(data: Path, options: dict[str, Any], panels: Sequence[Define]) ->
     async with running(data, options, panels) as magi:
         sys.stdout.write(f"MAGI is ready at {magi.url}\n")
         sys.stdout.flush()
+        tell_manager("READY=1")
         await magi.watch()

@@ -14,9 +14,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from magi.alerts.settings import AlertSettings
 from magi.gateway.settings import GatewaySettings
-from magi.orchestrator.alerts import AlertSettings
 from magi.orchestrator.health import HealthSettings
+from magi.telemetry.tracing_settings import TracingSettings
 from magi.voters.callback_settings import CallbackSettings
 
 PREFIX = "MAGI_"
@@ -98,6 +99,8 @@ class OperationsSection(Struct, frozen=True, forbid_unknown_fields=True):
 
 class LogSection(Struct, frozen=True, forbid_unknown_fields=True):
     level: Literal["debug", "info", "warning", "error"] = "info"
+    parts: tuple[str, ...] = ()
+    """Levels of single parts, each as `gateway=debug`."""
     format: Literal["auto", "json", "console"] = "auto"
     """`auto`: readable on a terminal, else JSON."""
 
@@ -113,6 +116,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     callbacks: CallbackSettings = CallbackSettings()
     projections: ProjectionsSection = ProjectionsSection()
     operations: OperationsSection = OperationsSection()
+    tracing: TracingSettings = TracingSettings()
     log: LogSection = LogSection()
 
 

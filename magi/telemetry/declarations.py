@@ -53,6 +53,13 @@ NATS_UNANSWERED = _counter(
 NATS_WAITING = _gauge(
     "magi_nats_waiting", "requests", "Requests and publishes that wait for their answer", parts=EVERY_PART
 )
+TRACE_SPANS = _counter(
+    "magi_trace_spans_total",
+    "spans",
+    "Spans that were sent to the collector, could not be sent, or were dropped since too many waited",
+    "outcome",
+    parts=("orchestrator", "gateway", "voters"),
+)
 STORE_RETRIES = _counter(
     "magi_store_retries_total",
     "operations",

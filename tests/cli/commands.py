@@ -47,7 +47,7 @@ def magi(*arguments: str, data: Path, stdin: bytes = b"", **variables: str) -> R
         patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), "utf-8")),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
-        _logs_as_they_were(),
+        logs_as_they_were(),
     ):
         try:
             run()
@@ -63,7 +63,7 @@ def _written(stream: io.TextIOWrapper) -> str:
 
 
 @contextlib.contextmanager
-def _logs_as_they_were() -> Iterator[None]:
+def logs_as_they_were() -> Iterator[None]:
     """A command sets logging up for its process; the next test is to find it as it was."""
     structured, handlers, level = structlog.get_config(), logging.root.handlers[:], logging.root.level
     websockets = logging.getLogger("websockets")

@@ -41,6 +41,8 @@ class Delivery(Struct, frozen=True):
     """When the stream stored it, in milliseconds since 1970, by the server's clock."""
     pending: int
     """How many messages of the consumer come after it."""
+    number: int = 0
+    """Of this delivery, 1, 2, 3 … over all that the consumer makes; 0: not known."""
 
 
 def delivery(reply: str) -> Delivery:
@@ -48,8 +50,8 @@ def delivery(reply: str) -> Delivery:
     and the newer one, which has a domain and an account before the stream and a random token at the end."""
     parts = reply.split(".")
     first = 4 if len(parts) == 9 else 6
-    attempt, sequence, _, stored_ns, pending = (int(p) for p in parts[first : first + 5])
-    return Delivery(sequence, attempt, stored_ns // 1_000_000, pending)
+    attempt, sequence, number, stored_ns, pending = (int(p) for p in parts[first : first + 5])
+    return Delivery(sequence, attempt, stored_ns // 1_000_000, pending, number)
 
 
 class _Pull(Struct, frozen=True, omit_defaults=True):

@@ -32,7 +32,7 @@ from magi.domain.voting_request import (
 )
 from magi.eventstore.bus import BusError, Rejected
 from magi.eventstore.history import EMPTY, AppendConflict, EventStore, Head, StoreError
-from magi.orchestrator.arrivals import AT_MOST, Arrivals
+from magi.orchestrator.arrivals import AT_MOST, LOOK_AGAIN, Arrivals
 from magi.orchestrator.effects import Effects
 from magi.orchestrator.inbox import Item
 from magi.orchestrator.spans import appending, deciding, handling
@@ -253,6 +253,9 @@ class Requests:
         now, deadline = self._now(), request.state.deadline
         if now < deadline or not request.state.outstanding:
             return 0
+        if now < deadline + AT_MOST and any(not isinstance(queued.message, Submission) for queued in request.queue):
+            # They came behind this wake-up, as all at once after a pause, and may have been stored before the deadline.
+            return LOOK_AGAIN
         return self._arrivals.put_off(
             item.partition,
             item.aggregate,

@@ -117,7 +117,7 @@ def later(condition: Callable[[], bool]) -> Any:
     ],
 )
 def test_both_forms_of_the_acknowledgement_subject_are_understood(reply: str) -> None:
-    assert delivery(reply) == Delivery(sequence=41, attempt=2, stored_ms=1_767_225_600_123, pending=5)
+    assert delivery(reply) == Delivery(sequence=41, attempt=2, stored_ms=1_767_225_600_123, pending=5, number=7)
 
 
 async def test_a_delivery_says_where_it_stands(work: Work) -> None:

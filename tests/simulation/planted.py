@@ -1,0 +1,126 @@
+"""Faults planted into MAGI, each of which the simulation has to find."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+from unittest import mock
+
+from magi.domain.clock import rfc3339
+from magi.domain.messages import Submission
+from magi.domain.voting_request import CastVote, Command, RequestEvent, VoterResult, VotingRequest, decide
+from magi.eventstore import log
+from magi.eventstore.bus import Bus, PubAck
+from magi.gateway.following import Following
+from magi.orchestrator.effects import Effects
+from magi.orchestrator.inbox import Item
+from magi.orchestrator.requests import Requests
+from magi.voters.agent import VoterAgent
+from tests.simulation.nemesis import LOSSY
+from tests.simulation.world import World
+
+
+def harsh(world: World) -> None:
+    """A network that loses a tenth of what may be lost: what takes many seeds to show comes sooner."""
+    draw = random.Random("harsh")
+    world.server.loses = lambda kind, link: kind in LOSSY and draw.random() < 0.1
+
+
+Plant = Callable[[], AbstractContextManager[Any]]
+
+
+def acknowledge_before_appending() -> AbstractContextManager[Any]:
+    handle = Requests._handle
+
+    async def early(self: Requests, request: Any, item: Item) -> None:
+        if not isinstance(item.message, Submission):
+            await self._effects.acknowledge(item.reply)
+            await asyncio.sleep(0.3)  # written in one go both would arrive, whoever dies meanwhile
+        await handle(self, request, item)
+
+    return mock.patch.object(Requests, "_handle", early)
+
+
+def count_a_vote_twice() -> AbstractContextManager[Any]:
+    """A ballot that comes again is counted again."""
+
+    def twice(state: VotingRequest, command: Command) -> list[RequestEvent]:
+        events = decide(state, command)
+        if isinstance(command, CastVote) and not events and not state.verdict:
+            return [VoterResult(voter_id=command.voter, vote=command.ballot.vote, at=rfc3339(command.now))]
+        return events
+
+    return mock.patch("magi.orchestrator.requests.decide", twice)
+
+
+def forget_the_deadline() -> AbstractContextManager[Any]:
+    async def never(self: Effects, reply: str, deadline: int) -> None:
+        await self._bus.publish(reply, b"+ACK")
+
+    return mock.patch.object(Effects, "wake_at", never)
+
+
+def lose_what_comes_while_away() -> AbstractContextManager[Any]:
+    """A gateway that was cut off from NATS doesn't read what it has missed, nor does it look now and then."""
+    return mock.patch.multiple(Following, on_gap=lambda self: None, look=lambda self: None)
+
+
+def resume_from_the_present() -> AbstractContextManager[Any]:
+    """Who resumes is told what comes, not what came."""
+    resume = Following.resume
+
+    async def forgetful(self: Following, request_id: Any, after_seq: int) -> None:
+        await resume(self, request_id, after_seq + 1)
+
+    return mock.patch.object(Following, "resume", forgetful)
+
+
+def append_whatever_is_there() -> AbstractContextManager[Any]:
+    """Without the compare-and-swap."""
+    store = Bus.store
+
+    async def blindly(self: Bus, subject: str, data: bytes, headers: Any = None, timeout: float = 5.0) -> PubAck:
+        kept = {name: value for name, value in (headers or {}).items() if name != log.EXPECTED}
+        return await store(self, subject, data, kept, timeout)
+
+    return mock.patch.object(Bus, "store", blindly)
+
+
+def acknowledge_a_task_before_its_vote() -> AbstractContextManager[Any]:
+    work = VoterAgent._work
+
+    async def early(self: VoterAgent, msg: Any) -> None:
+        await self._bus.publish(msg.reply, b"+ACK")
+        await work(self, msg)
+
+    return mock.patch.object(VoterAgent, "_work", early)
+
+
+def project_twice() -> AbstractContextManager[Any]:
+    """The projector's rows are written, and its position is not."""
+    from tests.simulation.postgres import Connection
+
+    execute = Connection.execute
+
+    async def stuck(self: Connection, query: Any, parameters: Any = None) -> Any:
+        if isinstance(parameters, dict) and "to" in parameters and parameters["from"] % 7 == 3:
+            parameters = {**parameters, "to": parameters["from"]}
+        return await execute(self, query, parameters)
+
+    return mock.patch.object(Connection, "execute", stuck)
+
+
+PLANTS: dict[str, Plant] = {
+    plant.__name__: plant
+    for plant in (
+        acknowledge_before_appending,
+        count_a_vote_twice,
+        forget_the_deadline,
+        lose_what_comes_while_away,
+        resume_from_the_present,
+        append_whatever_is_there,
+        acknowledge_a_task_before_its_vote,
+        project_twice,
+    )
+}

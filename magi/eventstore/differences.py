@@ -79,6 +79,7 @@ def only(weak: str) -> Rule:
 RULES: Mapping[str, Rule] = {
     # What is kept, where, and for how long.
     "storage": only("memory"),
+    "compression": only("s2"),  # a damaged block may cost the whole stream (streams/magi_log.toml)
     "retention": always,
     "num_replicas": fewer,
     "persist_mode": only("async"),  # it silently turns sync_interval "always" off for the stream
@@ -112,7 +113,6 @@ RULES: Mapping[str, Rule] = {
     "subject_transform": turned_on,  # messages are not stored under the subjects they are looked for
     # What no promise hangs on.
     "description": never,
-    "compression": never,
     "placement": never,
     "mirror_direct": never,
     "first_seq": never,

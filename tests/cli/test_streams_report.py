@@ -28,17 +28,17 @@ async def make_log(nc: Client, **changes: object) -> None:
 
 async def test_diff_holds_the_streams_and_the_server(nc: Client, nats_server: NatsServer) -> None:
     await run_apply(nc, DECLARATIONS)
-    await make_log(nc, compression="none")
+    await make_log(nc, compression="s2")
     found = await run_diff(nc, DECLARATIONS, nats_server.monitor_url, "always")
     assert found == [
-        Difference(LOG, "compression", "s2", "none", weaker=False),
+        Difference(LOG, "compression", "none", "s2", weaker=True),
         Difference("nats-server", "sync_interval", "always", "2m", weaker=True),
     ]
 
 
 async def test_check_holds_only_what_is_weaker(nc: Client) -> None:
     await run_apply(nc, DECLARATIONS)
-    await make_log(nc, compression="none", allow_direct=False)
+    await make_log(nc, description="", allow_direct=False)
     assert [d.field for d in await run_check(nc, DECLARATIONS, "", "any")] == ["allow_direct"]
 
 
@@ -66,9 +66,9 @@ def test_a_failed_check_says_what_to_do() -> None:
 
 
 async def test_apply_shows_what_it_changed(nc: Client) -> None:
-    await make_log(nc, compression="none")
+    await make_log(nc, compression="s2")
     text = shown(show_applied(await run_apply(nc, DECLARATIONS)))
-    assert "MAGI_LOG updated\n  compression: none → s2\n" in text
+    assert "MAGI_LOG updated\n  compression: s2 → none\n" in text
     assert "MAGI_INBOX created\n" in text
     assert "MAGI_LOG unchanged" in shown(show_applied(await run_apply(nc, DECLARATIONS)))
 

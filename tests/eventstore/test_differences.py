@@ -61,7 +61,7 @@ def test_a_stream_as_declared_does_not_differ(declaration: object) -> None:
         (LOG, "mirror", {"name": "OTHER"}, True),
         (LOG, "sources", [{"name": "OTHER"}], True),
         (LOG, "subject_transform", {"src": ">", "dest": "x.>"}, True),
-        (LOG, "compression", "none", False),
+        (LOG, "compression", "s2", True),
         (LOG, "description", "something else", False),
         (INBOX, "republish", Republish(src=">", dest="x.>"), False),
         (INBOX, "max_msgs", -1, False),

@@ -45,9 +45,13 @@ demo:
 bench *args:
     python -m bench.end_to_end {{args}}
 
-# kill processes under load for longer than CI does: just chaos 120 SEED
-chaos seconds="120" seed="":
-    MAGI_TEST_CHAOS_SECONDS={{seconds}} MAGI_TEST_CHAOS_SEED={{seed}} python -m pytest tests/chaos -s --timeout 3600
+# kill, pause and cut off processes under load: just chaos [processes|cluster|power-cut] [--minutes M] [--seed N]
+chaos *args:
+    python -m tests.chaos {{args}}
+
+# run MAGI in virtual time under faults: just simulate --seeds 10000, or one to read: just simulate --seed N
+simulate *args:
+    python -m tests.simulation {{args}}
 
 # send the gateway nonsense for longer than CI does: just fuzz 60, seconds for each of the fuzzers
 fuzz seconds="60":

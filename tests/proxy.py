@@ -82,15 +82,19 @@ class Proxy:
 
     async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
-            while data := await reader.read(65536):
+            while (data := await reader.read(65536)) and not writer.is_closing():
                 writer.write(data)
                 await writer.drain()
         writer.transport.abort()
 
     async def _copy_answers(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(65536):
+        while (data := await reader.read(65536)) and not writer.is_closing():
             if self._losing:
                 self.lost += len(data)
             else:
+                self.pass_on(data)
                 writer.write(data)
                 await writer.drain()
+
+    def pass_on(self, data: bytes) -> None:
+        """Called with what goes on to a client."""

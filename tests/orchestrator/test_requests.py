@@ -105,3 +105,18 @@ async def test_a_verdict_comes_with_the_last_vote_even_when_its_orchestrator_die
     verdict = await story.until_over()
     assert verdict.decided_by == "votes"
     assert milliseconds(verdict.at) - begun <= 5000
+
+
+async def test_ballots_that_came_behind_the_wake_up_are_handled_before_it() -> None:
+    """As after a pause of the orchestrator: everything comes at once, also what was stored after the deadline."""
+    story = Story()
+    await story.deliver()
+    story.vote("a")
+    story.vote("b")
+    story.queue.now = story.deadline + 5
+    fields: dict[str, Any] = {"user_query": "?", "agent_answer": "!", "voter_list": ("a",)}
+    story.queue.put("agent", Submission(initiator_id="agent", request_id="2", timeout_ms=1000, **fields))
+    while due := story.queue.due():
+        story.owner.take(story.queue.deliver(due[0]))
+    verdict = await story.until_over()
+    assert (verdict.decided_by, verdict.tally["pass"]) == ("votes", 2)

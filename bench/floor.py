@@ -21,7 +21,7 @@ from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig
 from websockets.asyncio.server import ServerConnection, serve
 
-from magi.eventstore.bus import Bus
+from bench.plain import PlainBus
 
 VOTERS = ("v1", "v2", "v3")
 STREAMS: dict[str, dict[str, Any]] = {
@@ -40,7 +40,7 @@ async def create_streams(url: str) -> None:
     await nc.close()
 
 
-async def consume(bus: Bus, subject: str, stream: str, handler: Callable[[Msg], Awaitable[None]]) -> None:
+async def consume(bus: PlainBus, subject: str, stream: str, handler: Callable[[Msg], Awaitable[None]]) -> None:
     """A push consumer whose acknowledgements cover everything before: one for a hundred messages."""
     seen = 0
 
@@ -49,7 +49,7 @@ async def consume(bus: Bus, subject: str, stream: str, handler: Callable[[Msg], 
         await handler(msg)
         seen += 1
         if seen % 100 == 0:
-            await bus.publish(msg.reply, b"+ACK")
+            await bus.nc.publish(msg.reply, b"+ACK")
 
     await bus.nc.jetstream().subscribe(
         subject,
@@ -62,7 +62,7 @@ async def consume(bus: Bus, subject: str, stream: str, handler: Callable[[Msg], 
     )
 
 
-async def gateway(bus: Bus, port_file: str) -> None:
+async def gateway(bus: PlainBus, port_file: str) -> None:
     waiting: dict[str, ServerConnection] = {}
 
     async def on_live(msg: Msg) -> None:
@@ -78,14 +78,14 @@ async def gateway(bus: Bus, port_file: str) -> None:
             waiting[request] = ws
             await bus.store(f"f.inbox.submission.{request}", frame.encode() if isinstance(frame, str) else frame)
 
-    await bus.subscribe("f.live.>", on_live)
+    await bus.nc.subscribe("f.live.>", cb=on_live, pending_msgs_limit=-1, pending_bytes_limit=-1)
     async with serve(on_connection, "127.0.0.1", 0, compression=None) as server:
         port = next(iter(server.sockets)).getsockname()[1]
         Path(port_file).write_text(str(port))  # noqa: ASYNC240 - once, at the start
         await asyncio.Event().wait()
 
 
-async def orchestrator(bus: Bus) -> None:
+async def orchestrator(bus: PlainBus) -> None:
     tasks: set[asyncio.Task[None]] = set()
     queues: dict[str, asyncio.Queue[dict[str, Any]]] = {}
 
@@ -117,7 +117,7 @@ async def orchestrator(bus: Bus) -> None:
     await asyncio.Event().wait()
 
 
-async def voters(bus: Bus) -> None:
+async def voters(bus: PlainBus) -> None:
     tasks: set[asyncio.Task[None]] = set()
 
     async def judge(voter: str, data: bytes) -> None:
@@ -135,7 +135,7 @@ async def voters(bus: Bus) -> None:
 
 
 async def main(part: str, url: str, port_file: str = "") -> None:
-    bus = await Bus.connect(url, name=part)
+    bus = await PlainBus.connect(url)
     if part == "gateway":
         await gateway(bus, port_file)
     elif part == "orchestrator":

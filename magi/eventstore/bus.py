@@ -16,12 +16,12 @@ from typing import Self
 import msgspec
 import structlog
 from msgspec import Struct
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 from nats.errors import MaxPayloadError
 
+from magi.eventstore.client import FastClient, Listener, encode_headers
 from magi.eventstore.tls import explain
 
 log = structlog.get_logger(__name__)
@@ -92,7 +92,7 @@ class Bus:
     `nc` is the nats-py client, for subscriptions and requests off the hot path.
     """
 
-    def __init__(self, nc: Client, name: str = "") -> None:
+    def __init__(self, nc: FastClient, name: str = "") -> None:
         self.nc = nc
         self.name = name
         self.on_disconnected: list[Callable[[], Awaitable[None]]] = []
@@ -144,7 +144,8 @@ class Bus:
             _check_seed(seed)
         attempt = 1
         while True:
-            client = Client() if tls is None else _TlsClient()  # one that failed to connect keeps what is left of it
+            # A new one each time: one that failed to connect keeps what is left of it.
+            client = FastClient() if tls is None else _TlsClient()
             bus = cls(client, name)
             try:
                 await bus._connect(url, seed, inbox_prefix, tls)
@@ -183,7 +184,7 @@ class Bus:
         self.nc.options["reconnect_time_wait"] = RECONNECT_EVERY
         self._up.set()
         self._inbox = self.nc.new_inbox()
-        await self.subscribe(f"{self._inbox}.*", self._on_answer)
+        await self.listen(f"{self._inbox}.*", self._on_answer)
         self._sweep()
 
     async def close(self) -> None:
@@ -274,6 +275,13 @@ class Bus:
         except NatsError as error:
             raise NoAck(f"can't subscribe: {error}") from error
 
+    async def listen(self, subject: str, take: Listener) -> Subscription:
+        """Like `subscribe` for what comes often: `take` is called as each message is read, and can't wait."""
+        try:
+            return await self.nc.listen(subject, take)
+        except NatsError as error:
+            raise NoAck(f"can't subscribe: {error}") from error
+
     async def publish(
         self, subject: str, data: bytes = b"", *, reply: str = "", headers: Mapping[str, str] | None = None
     ) -> None:
@@ -281,11 +289,13 @@ class Bus:
 
         Raises NoAck when the connection was closed or the buffer is full, Rejected when it is too large.
         """
-        if headers and len(data) + _size(headers) > self.nc.max_payload:
-            # nats-py counts the data only. The server would end the connection, and nats-py itself, for good.
-            raise Rejected(400, TOO_LARGE, "message size exceeds maximum allowed")
+        self._put(subject, reply, data, headers)
+        if self.nc.congested:
+            await self.nc.room()
+
+    def _put(self, subject: str, reply: str, data: bytes, headers: Mapping[str, str] | None) -> None:
         try:
-            await self.nc.publish(subject, data, reply=reply, headers=dict(headers) if headers else None)
+            self.nc.put(subject, reply, data, encode_headers(headers) if headers else b"")
         except MaxPayloadError as error:
             raise Rejected(400, TOO_LARGE, "message size exceeds maximum allowed") from error
         except NatsError as error:
@@ -343,7 +353,7 @@ class Bus:
                 pass
         raise NoAck("not connected to NATS")
 
-    async def _on_answer(self, msg: Msg) -> None:
+    def _on_answer(self, msg: Msg) -> None:
         future, _ = self._waiting.pop(msg.subject[len(self._inbox) + 1 :], (None, 0.0))
         if future and not future.done():
             future.set_result(msg)
@@ -366,18 +376,13 @@ def _shown(url: str) -> str:
     )
 
 
-class _TlsClient(Client):
+class _TlsClient(FastClient):
     """nats-py goes on without TLS, and shows its signature, to whoever says that it isn't wanted."""
 
     def _connect_command(self) -> bytes:
         if not self._server_info.get("tls_required"):
             raise NatsError("the server doesn't want TLS, which is asked for here")
         return super()._connect_command()
-
-
-def _size(headers: Mapping[str, str]) -> int:
-    """Bytes of a message's headers on the wire."""
-    return len("NATS/1.0\r\n\r\n") + sum(len(key) + len(value.encode()) + 4 for key, value in headers.items())
 
 
 def _check_seed(seed: str) -> None:

@@ -16,6 +16,7 @@ from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
 from magi.eventstore.bus import Bus, BusError
+from magi.eventstore.client import Message
 
 log = structlog.get_logger(__name__)
 
@@ -95,6 +96,8 @@ class PullConsumer:
         self._room = room
         self._on_gone = on_gone
         self._pin: str | None = None
+        self._headers = b""
+        """Of the last message, and so what `_pin` was read from."""
         self._asked = 0
         """Messages that may yet come to the reader: asked for, or received and not handed on."""
         self._heard = 0.0
@@ -185,6 +188,8 @@ class PullConsumer:
 
     async def ask(self) -> None:
         """Ask for more, if there is room and less than half of what may be asked for is."""
+        if self._asked > self._want // 2:
+            return  # as is almost always so
         if self._sub is None or self._stopping or self._loop.time() < self._not_before:
             return
         most = self._want if self._room is None else min(self._want, self._room())
@@ -216,22 +221,22 @@ class PullConsumer:
                 return
             self._asked = len(self._received)
             try:
-                self._sub = await self._bus.subscribe(self._bus.nc.new_inbox(), self._take)
+                self._sub = await self._bus.listen(self._bus.nc.new_inbox(), self._take)
             except BusError as error:
                 log.info("pull_waits", consumer=self._name, error=str(error))
                 return
         await self.ask()
 
-    async def _take(self, msg: Msg) -> None:
+    def _take(self, msg: Message) -> None:
         self._heard = self._loop.time()
-        headers = msg.headers
-        if headers:
-            status = headers.get("Status")
-            if status is not None:
-                if self._sub and msg.subject == self._sub.subject:
-                    self._on_status(status, headers)
-                return
-            self._pin = headers.get("Nats-Pin-Id", self._pin)
+        if msg.raw.startswith(b"NATS/1.0 "):
+            headers = msg.headers or {}
+            if self._sub and msg.subject == self._sub.subject:
+                self._on_status(headers.get("Status", ""), headers)
+            return
+        if self._group and msg.raw != self._headers:  # each message of a pinned consumer has the same ones
+            self._headers = msg.raw
+            self._pin = (msg.headers or {}).get("Nats-Pin-Id", self._pin)
         self._received.append(msg)
         self._wake.set()
 
@@ -254,6 +259,7 @@ class PullConsumer:
             return
         if status == "423":  # another reader has the pin
             self._pin = None
+            self._headers = b""
         # The request has ended: the header says how many of its messages never came; without it none of any came.
         received = len(self._received)
         unanswered = int(headers.get("Nats-Pending-Messages") or self._asked - received)

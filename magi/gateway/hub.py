@@ -61,7 +61,7 @@ class Hub:
 
     async def start(self) -> None:
         """Raises BusError."""
-        await self._bus.subscribe(subjects.live(_NOBODY), self._on_live)
+        await self._bus.listen(subjects.live(_NOBODY), self._on_live)
         self._bus.on_disconnected.append(self._on_disconnected)
         self._bus.on_reconnected.append(self._on_reconnected)
         self._listening = True
@@ -91,11 +91,10 @@ class Hub:
         # Noted before it is awaited, so that two sessions that join at once make one subscription.
         made = self._subscriptions[initiator] = []
         try:
-            for subject, handler in (
-                (subjects.live(initiator), self._on_live),
-                (subjects.notice_initiator(initiator), self._notice_handler(initiator)),
-            ):
-                made.append(await self._bus.subscribe(subject, handler))
+            made.append(await self._bus.listen(subjects.live(initiator), self._on_live))
+            made.append(
+                await self._bus.subscribe(subjects.notice_initiator(initiator), self._notice_handler(initiator))
+            )
         except BaseException:
             await self.leave(initiator, listener)  # or whoever comes next would take the subscription for made
             raise
@@ -118,7 +117,7 @@ class Hub:
             if not watchers:
                 del self._watchers[aggregate]
 
-    async def _on_live(self, msg: Msg) -> None:
+    def _on_live(self, msg: Msg) -> None:
         aggregate = AggregateId(msg.subject[len(subjects.LIVE_PREFIX) :])
         watchers = self._watchers.get(aggregate)
         if not watchers:

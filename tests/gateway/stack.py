@@ -143,12 +143,12 @@ class Stack:
         deliver = hub._on_live
         dropped: list[int] = []
 
-        async def on_live(msg: Msg) -> None:
+        def on_live(msg: Msg) -> None:
             seq = json.loads(msg.data)["version"]
             if lost(seq):
                 dropped.append(seq)
             else:
-                await deliver(msg)
+                deliver(msg)
 
         hub._on_live = on_live  # type: ignore[method-assign]
         return dropped

@@ -148,12 +148,12 @@ class TestDoubledAndLate:
         deliver = hub._on_live
         waiting: list[object] = []
 
-        async def on_live(msg: object) -> None:
+        def on_live(msg: object) -> None:
             """Twice, and the latest of three first."""
             waiting.append(msg)
             if len(waiting) == 3:
                 for late in [*reversed(waiting), *waiting]:
-                    await deliver(late)  # type: ignore[arg-type]
+                    deliver(late)  # type: ignore[arg-type]
                 waiting.clear()
 
         hub._on_live = on_live  # type: ignore[method-assign]

@@ -26,6 +26,7 @@ TaskId = NewType("TaskId", str)
 """``<initiator>.<uuid>.<voter>``: what one voter has to judge. Opaque to voters."""
 
 _NAME = re.compile(r"[a-z0-9_-]{1,64}\Z")
+_TASK = re.compile(r"([a-z0-9_-]{1,64}\.[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.([a-z0-9_-]{1,64})\Z")
 # C0, DEL, C1 and lone surrogates; the rest of Unicode is the Initiator's to use.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "requests.magi")
@@ -80,13 +81,5 @@ def task_id(aggregate: AggregateId, voter: VoterId) -> TaskId:
 
 def split_task_id(text: str) -> tuple[AggregateId, VoterId] | None:
     """The request and the voter that a task id names, or None when it is not one of ours."""
-    initiator, _, rest = text.partition(".")
-    request, _, voter = rest.partition(".")
-    if not (_NAME.match(initiator) and _NAME.match(voter) and len(request) == 36):
-        return None
-    try:
-        if str(uuid.UUID(request)) != request:
-            return None
-    except ValueError:
-        return None
-    return AggregateId(f"{initiator}.{request}"), VoterId(voter)
+    found = _TASK.match(text)
+    return (AggregateId(found[1]), VoterId(found[2])) if found else None

@@ -7,7 +7,7 @@ import structlog
 
 from magi.domain.ids import AggregateId
 from magi.eventstore.bus import Bus, NoAck, Rejected
-from magi.eventstore.codec import Codec
+from magi.eventstore.codec import Codec, digest
 from magi.eventstore.direct import BATCH, DirectReader, StoredMessage
 from magi.eventstore.history import AppendConflict, CorruptHistory, E, Head, Recorded, StoreUnavailable
 from magi.eventstore.patience import PATIENCE, patiently
@@ -47,9 +47,8 @@ class JetStreamLog(Generic[E]):
         for event in events:
             stamped, data = self.codec.stamp(event, aggregate, head, cause, trace)
             sequence = await self._store(self.subject(aggregate), data, stamped.id, head.sequence)
-            recorded: Recorded[E] = self.codec.recorded(sequence, data)
-            stored.append(recorded)
-            head = recorded.head
+            head = Head(head.version + 1, sequence, digest(data))
+            stored.append(Recorded(sequence, stamped, data, head))
         return stored
 
     async def load(self, aggregate: AggregateId, after: int = 0) -> list[Recorded[E]]:

@@ -2,6 +2,8 @@
 
     python -m bench.load URL CONNECTIONS SECONDS [TOKEN]      prints one line of JSON
 
+`a_number` is the other kind: so many requests, however long they take.
+
 Every client checks that it gets its request's events complete and in order: a fast wrong answer counts for nothing.
 """
 
@@ -13,7 +15,7 @@ import uuid
 import msgspec
 import uvloop
 from msgspec import Struct
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 
 WARM_UP = 1.5
 """Seconds before anything is counted."""
@@ -42,24 +44,29 @@ _encode = msgspec.json.Encoder().encode
 async def one_client(url: str, token: str, begin: float, end: float, latencies: list[float]) -> None:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     async with connect(url, additional_headers=headers, compression=None) as ws:
-        while time.perf_counter() < end:
-            request = {"type": "request", "request_id": uuid.uuid4().hex, "user_query": QUERY, "agent_answer": ANSWER}
-            sent = time.perf_counter()
-            await ws.send(_encode(request), text=True)
-            expected = 1
-            while True:
-                last = await ws.recv()
-                event = _decode(last)
-                if event.seq != expected:
-                    raise AssertionError(f"expected seq {expected}: {last!r}")
-                expected += 1
-                if event.type == "final_result":
-                    break
-            if expected != 9:
-                raise AssertionError(f"{expected - 1} events where 8 were expected: {last!r}")
-            done = time.perf_counter()
-            if sent >= begin and done <= end:
-                latencies.append(done - sent)
+        while (sent := time.perf_counter()) < end:
+            latency = await ask(ws)
+            if sent >= begin and sent + latency <= end:
+                latencies.append(latency)
+
+
+async def ask(ws: ClientConnection) -> float:
+    """One request; returns the seconds until its verdict. Raises AssertionError when an event is missing."""
+    request = {"type": "request", "request_id": uuid.uuid4().hex, "user_query": QUERY, "agent_answer": ANSWER}
+    sent = time.perf_counter()
+    await ws.send(_encode(request), text=True)
+    expected = 1
+    while True:
+        last = await ws.recv()
+        event = _decode(last)
+        if event.seq != expected:
+            raise AssertionError(f"expected seq {expected}: {last!r}")
+        expected += 1
+        if event.type == "final_result":
+            break
+    if expected != 9:
+        raise AssertionError(f"{expected - 1} events where 8 were expected: {last!r}")
+    return time.perf_counter() - sent
 
 
 async def measure(url: str, connections: int, seconds: float, token: str) -> Measured:
@@ -67,12 +74,32 @@ async def measure(url: str, connections: int, seconds: float, token: str) -> Mea
     end = begin + seconds
     latencies: list[float] = []
     await asyncio.gather(*(one_client(url, token, begin, end, latencies) for _ in range(connections)))
+    return _measured(latencies, seconds)
+
+
+def _measured(latencies: list[float], seconds: float) -> Measured:
     latencies.sort()
 
     def at(share: float) -> float:
         return latencies[min(len(latencies) - 1, int(share * len(latencies)))] * 1000
 
     return Measured(len(latencies), seconds, at(0.5), at(0.99))
+
+
+async def a_number(url: str, connections: int, number: int, token: str) -> Measured:
+    """`number` requests over all connections."""
+    latencies: list[float] = []
+    left = iter(range(number))
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+
+    async def client() -> None:
+        async with connect(url, additional_headers=headers, compression=None) as ws:
+            for _ in left:
+                latencies.append(await ask(ws))
+
+    begin = time.perf_counter()
+    await asyncio.gather(*(client() for _ in range(connections)))
+    return _measured(latencies, time.perf_counter() - begin)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,8 @@ from magi.eventstore.presence import now_ms
 from tests.servers import NatsServer
 from tests.waiting import until
 
+HERE = Path(__file__).parents[1]
+
 
 class Rival(Struct):
     name: str
@@ -32,9 +34,10 @@ class Rival(Struct):
     """Part to process id, for the processor time."""
 
 
-def _start(stack: AsyncExitStack, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
+def _start(stack: AsyncExitStack, tree: Path, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
+    """Start Python in `tree`, and so with the MAGI that is there."""
     process = subprocess.Popen(
-        [sys.executable, *arguments], env={**os.environ, **environment}, stdout=subprocess.DEVNULL
+        [sys.executable, *arguments], env={**os.environ, **environment}, stdout=subprocess.DEVNULL, cwd=tree
     )
 
     def stop() -> None:
@@ -58,7 +61,7 @@ async def floor_rival(folder: Path, sync_interval: str) -> AsyncIterator[Rival]:
             port_file = folder / "floor.port"
             pids = {"nats-server": server.pid}
             for part in ("orchestrator", "voters", "gateway"):
-                process = _start(stack, "-m", "bench.floor", part, server.url, str(port_file))
+                process = _start(stack, HERE, "-m", "bench.floor", part, server.url, str(port_file))
                 pids[part] = process.pid
 
             async def ready() -> bool:
@@ -70,9 +73,9 @@ async def floor_rival(folder: Path, sync_interval: str) -> AsyncIterator[Rival]:
 
 
 @contextlib.asynccontextmanager
-async def magi_rival(folder: Path, sync_interval: str) -> AsyncIterator[Rival]:
-    """`magi serve` with three voters that cost nothing, as an operator would run it."""
-    data = folder / "magi"
+async def magi_rival(folder: Path, sync_interval: str, tree: Path = HERE, name: str = "magi") -> AsyncIterator[Rival]:
+    """`magi serve` with three voters that cost nothing, as an operator would run it; of the checkout `tree`."""
+    data = folder / name
     environment = {
         "MAGI_NATS_SYNC_INTERVAL": sync_interval,
         "MAGI_VOTERS_BUILTIN": "",
@@ -80,7 +83,7 @@ async def magi_rival(folder: Path, sync_interval: str) -> AsyncIterator[Rival]:
         "MAGI_GATEWAY_LIMITS_MESSAGES_PER_SECOND": "100000",
     }
     async with AsyncExitStack() as stack:
-        serve = _start(stack, "-m", "magi", "serve", "--data", str(data), "--port", "0", **environment)
+        serve = _start(stack, tree, "-m", "magi", "serve", "--data", str(data), "--port", "0", **environment)
 
         async def ready() -> bool:
             if serve.poll() is not None:
@@ -88,19 +91,29 @@ async def magi_rival(folder: Path, sync_interval: str) -> AsyncIterator[Rival]:
             note = read_note(data)
             return note is not None and note.url != ""
 
-        await until(ready, "magi serve is ready", 60)
+        await until(ready, "magi serve is ready", 300)  # on a machine that has much else to do
         note = read_note(data)
         assert note is not None
         bus = await Context.load(data).connect("operator", "bench")
         store = directory_log(bus)
         await store.start()
-        for name in floor.VOTERS:
-            await change_voter(store, voters.Register(name, "builtin", "", "default", "", "bench", now_ms()))
-            await ensure_task_consumer(bus, VoterId(name))
+        for voter_id in floor.VOTERS:
+            await change_voter(store, voters.Register(voter_id, "builtin", "", "default", "", "bench", now_ms()))
+            await ensure_task_consumer(bus, VoterId(voter_id))
         await bus.close()
-        judges = [f"{name}=bench.voters:passes" for name in floor.VOTERS]
+        judges = [f"{voter_id}=bench.voters:passes" for voter_id in floor.VOTERS]
         voter = _start(
-            stack, "-m", "magi", "voter", *judges, "--data", str(data), "--capacity", "256", MAGI_LOG_LEVEL="warning"
+            stack,
+            tree,
+            "-m",
+            "magi",
+            "voter",
+            *judges,
+            "--data",
+            str(data),
+            "--capacity",
+            "256",
+            MAGI_LOG_LEVEL="warning",
         )
         await asyncio.sleep(2)
         pids = {"voters": voter.pid}
@@ -108,4 +121,4 @@ async def magi_rival(folder: Path, sync_interval: str) -> AsyncIterator[Rival]:
             pid = read_server_note(data / "run" / f"{part}.json").pid
             assert pid is not None
             pids[part] = pid
-        yield Rival("magi", note.url, token_file(data).read_text().strip(), pids)
+        yield Rival(name, note.url, token_file(data).read_text().strip(), pids)

@@ -186,6 +186,10 @@ class PullConsumer:
         except NatsError as error:
             log.debug("unsubscribe_failed", consumer=self._name, error=str(error))  # the connection was closed
 
+    def look(self) -> None:
+        """There may be room again: have it asked for more soon, if there is."""
+        self._wake.set()
+
     async def ask(self) -> None:
         """Ask for more, if there is room and less than half of what may be asked for is."""
         if self._asked > self._want // 2:

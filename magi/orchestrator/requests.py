@@ -25,6 +25,7 @@ from magi.domain.voting_request import (
     ReportProgress,
     RequestEvent,
     Submit,
+    VoterProgress,
     VotingRequest,
     Withdraw,
     decide,
@@ -313,9 +314,11 @@ class Requests:
             self._watch.happened(item.aggregate, request.state, recorded.event)
 
     def _evolve(self, request: _Request, event: RequestEvent) -> None:
-        self._count(request.state, -1)
-        request.state = evolve(request.state, event)
-        self._count(request.state, 1)
+        before = request.state
+        request.state = evolve(before, event)
+        if not isinstance(event, VoterProgress):  # it changes nobody's load
+            self._count(before, -1)
+            self._count(request.state, 1)
         tell(request.state, event)
 
     async def _load(self, aggregate: AggregateId, request: _Request) -> None:

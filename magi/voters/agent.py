@@ -75,7 +75,9 @@ class VoterAgent:
         self._judge = judge
         self._capacity = capacity
         self._open: set[asyncio.Task[None]] = set()
-        self._asking: set[asyncio.Task[None]] = set()
+        self._taken: set[str] = set()
+        """Where the server wants the acknowledgements of what is open."""
+        self._keeper: asyncio.Task[None] | None = None
         self._announcing: asyncio.Task[None] | None = None
         self._pull = PullConsumer(
             bus,
@@ -101,6 +103,7 @@ class VoterAgent:
         await self._bus.subscribe(subjects.notice_voter(self.voter), self._refused)
         await self._look_for_consumer()
         self._announcing = asyncio.create_task(self._announce())
+        self._keeper = asyncio.create_task(self._keep())
         await self._pull.start()
         log.info("voter_started", voter=self.voter, capacity=self._capacity)
 
@@ -116,6 +119,8 @@ class VoterAgent:
                 task.cancel()
             if late:
                 await asyncio.wait(late, timeout=1.0)  # a judge may not heed that it is cancelled
+        if self._keeper:
+            self._keeper.cancel()
 
     def metrics(self) -> Iterable[Reading]:
         """See `telemetry.instruments.Source`. For an agent that counts for itself."""
@@ -158,9 +163,7 @@ class VoterAgent:
         self._counted.open[self.voter] -= 1
         if not work.cancelled() and (error := work.exception()):
             log.error("task_left", voter_id=self.voter, error=in_short(error))  # unacknowledged: it comes again
-        asking = asyncio.create_task(self._pull.ask())
-        self._asking.add(asking)
-        asking.add_done_callback(self._asking.discard)
+        self._pull.look()
 
     async def _work(self, msg: Msg) -> None:
         try:
@@ -182,7 +185,7 @@ class VoterAgent:
     async def _take(self, msg: Msg, task: Task, deadline: int, span: Span) -> None:
         taken = now_ms()
         tell_taken(self.voter, task)
-        keeper = asyncio.create_task(self._keep(msg.reply))
+        self._taken.add(msg.reply)
         progress = asyncio.create_task(self._send(task, ProgressBallot(task_id=task.task_id), "progress", span))
         try:
             ballot = await self._vote(task, (deadline - now_ms()) / 1000)
@@ -199,7 +202,7 @@ class VoterAgent:
             await self._bus.publish(msg.reply, b"-NAK")  # we stop: another instance can have it now
             raise
         finally:
-            keeper.cancel()
+            self._taken.discard(msg.reply)
             progress.cancel()
 
     async def _vote(self, task: Task, left: float) -> ResultBallot | None:
@@ -260,14 +263,15 @@ class VoterAgent:
                 await asyncio.sleep(pause)
                 pause = min(1.0, pause * 2)
 
-    async def _keep(self, reply: str) -> None:
-        """Say that the task is being worked on, so that no other instance gets it."""
+    async def _keep(self) -> None:
+        """Say of what is open that it is being worked on, so that no other instance gets it."""
         while True:
             await asyncio.sleep(_KEEP)
-            try:
-                await self._bus.publish(reply, b"+WPI")
-            except BusError as error:
-                log.debug("wpi_missed", voter=self.voter, error=str(error))
+            for reply in tuple(self._taken):
+                try:
+                    await self._bus.publish(reply, b"+WPI")
+                except BusError as error:
+                    log.debug("wpi_missed", voter_id=self.voter, error=str(error))
 
     async def _refused(self, msg: Msg) -> None:
         try:

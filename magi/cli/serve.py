@@ -38,6 +38,7 @@ from magi.embedded.errors import EmbeddedError, UsersUnknown
 from magi.eventstore import subjects
 from magi.eventstore.bus import Bus
 from magi.eventstore.directory import DirectoryView, change_template, directory_log, record_operation
+from magi.eventstore.history import Recorded
 from magi.eventstore.presence import now_ms
 from magi.eventstore.rights import Component
 from magi.eventstore.streams import apply, check, diff
@@ -206,7 +207,7 @@ async def _directory(
         if isinstance(event, VoterRegistered | VoterKeyChanged | VoterRevoked):
             changed.set()
 
-    view = DirectoryView(bus, on_change)
+    view = _SilentView(bus, on_change)
     await view.start()
     stack.push_async_callback(_at_most, LEAVE, view.stop)
     await register_builtin(store, ctx.settings.voters.builtin, ctx.settings.orchestrator.default_group)
@@ -356,3 +357,10 @@ async def _run(data: Path, options: dict[str, Any], panels: Sequence[Define]) ->
         sys.stdout.flush()
         tell_manager("READY=1")
         await magi.watch()
+
+
+class _SilentView(DirectoryView):
+    """Each part tells of changes in its own log; ours is a person's terminal."""
+
+    def tell(self, recorded: Recorded[DirectoryEvent]) -> None:
+        """Nothing."""

@@ -95,7 +95,11 @@ async def _change(
 class DirectoryView:
     """A live copy of the directory. `on_change` is called after each event, also those that were there at the start."""
 
-    def __init__(self, bus: Bus, on_change: Callable[[DirectoryEvent], Awaitable[None]] | None = None) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        on_change: Callable[[DirectoryEvent], Awaitable[None]] | None = None,
+    ) -> None:
         self.directory = Directory()
         self._on_change = on_change
         self._follower = Follower(bus, subjects.DIRECTORY, directory_log(bus).codec, self._apply)
@@ -116,15 +120,19 @@ class DirectoryView:
     async def _apply(self, recorded: Recorded[DirectoryEvent]) -> None:
         self.directory.apply(recorded.event)
         if self._follower.caught_up.is_set():  # else it was so before
-            event = recorded.event
-            log.info(
-                "directory_changed",
-                change=event.__struct_config__.tag,
-                about=event.originator_id,
-                by=getattr(event, "by", ""),
-                what=getattr(event, "what", ""),
-                why=getattr(event, "reason", ""),
-                sequence=recorded.sequence,
-            )
+            self.tell(recorded)
         if self._on_change:
             await self._on_change(recorded.event)
+
+    def tell(self, recorded: Recorded[DirectoryEvent]) -> None:
+        """Log a change. Overridden where the log is somebody's terminal."""
+        event = recorded.event
+        log.info(
+            "directory_changed",
+            change=event.__struct_config__.tag,
+            about=event.originator_id,
+            by=getattr(event, "by", ""),
+            what=getattr(event, "what", ""),
+            why=getattr(event, "reason", ""),
+            sequence=recorded.sequence,
+        )

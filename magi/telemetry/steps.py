@@ -162,7 +162,7 @@ CONNECTION_CLOSED = Step(
 DIRECTORY_CHANGED = Step(
     "directory_changed",
     "info",
-    ("gateway", "orchestrator", "voters", "serve"),
+    ("gateway", "orchestrator", "voters"),
     "change",
     ("change", "about", "by", "what", "why", "sequence"),
     "The part goes by an administrative change from here on (`magi audit log` lists them all)",

@@ -16,6 +16,8 @@ from tests.gateway.hostile.target import Target
 from tests.waiting import until
 
 MARK = "zq9planted"
+UNTOLD = "zq9untold"
+"""In what is no name of a request."""
 EVIL = (
     f"\x1b[2J\x1b]0;{MARK}\x07\x1bP{MARK}\x1b\\\x9b31m\x9d0;{MARK}\x9c\x07\x08\r\x7f\x0b\x0c\x0e\x85"
     f"\u202e\u2066\u200f\u2028\u2029\n\tplain {MARK} [bold red]{MARK}[/] \ufffb\u061c"
@@ -110,7 +112,8 @@ async def test_nothing_of_a_submission_steers_the_terminal_of_who_looks_at_it(
 async def test_nothing_that_is_sent_steers_the_terminal_that_shows_the_gateways_log(
     target: Target, tmp_path: Path
 ) -> None:
-    """Nor is it there to be read: content is no matter for logs."""
+    """Nor is content there to be read, which is no matter for logs. What a request is called is."""
+    content = EVIL.replace(MARK, UNTOLD)
     terminal = Terminal("gateway", "--port", "0", **on(target, tmp_path), MAGI_LOG_LEVEL="debug")
     await terminal.start()
 
@@ -121,21 +124,21 @@ async def test_nothing_that_is_sent_steers_the_terminal_that_shows_the_gateways_
     port = int(re.search(r"port=(\d+)", _STYLE.sub("", terminal.written.decode()))[1])  # type: ignore[index]
     target.accepted.add(ID)
     async with Client.connect(port, target.token) as client:
-        await client.judged(request(ID, user_query=EVIL, agent_answer=EVIL, metadata={EVIL: EVIL}))
+        await client.judged(request(ID, user_query=content, agent_answer=content, metadata={content: content}))
         for frame in (
             request(f"a{EVIL}"),
-            {"type": EVIL},
-            request("b", strategy=EVIL),
-            request("c", voter_list=[EVIL]),
-            request(ID, agent_answer=EVIL + MARK),
+            {"type": content},
+            request("b", strategy=content),
+            request("c", voter_list=[content]),
+            request(ID, agent_answer=content + MARK),
             {"type": "resume", "request_id": MARK},
-            {"type": "authenticate", "token": EVIL},
-            EVIL,
+            {"type": "authenticate", "token": content},
+            content,
         ):
             assert (await client.ask(frame))["type"] == "error"
     terminal.process.terminate()
     shown = await terminal.end()
     assert "refused" in shown
     assert steering(shown) == set()
-    assert MARK not in shown
+    assert UNTOLD not in shown
     assert target.token not in shown

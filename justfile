@@ -56,3 +56,7 @@ simulate *args:
 # send the gateway nonsense for longer than CI does: just fuzz 60, seconds for each of the fuzzers
 fuzz seconds="60":
     MAGI_TEST_FUZZ_SECONDS={{seconds}} python -m pytest tests/gateway/fuzz --timeout 36000
+
+# a night on call in a quarter of an hour: incidents under load, the alerts and pictures of each
+night *args:
+    python -m tests.chaos.night {{args}}

@@ -1,5 +1,7 @@
 """The directory's stream: panel templates beside voters, also in a stream that was made before there were any."""
 
+import asyncio
+
 import msgspec
 import pytest
 from nats.aio.client import Client
@@ -11,6 +13,7 @@ from magi.eventstore import subjects
 from magi.eventstore.bus import Bus
 from magi.eventstore.declarations import StreamDeclaration, find, load_declarations
 from magi.eventstore.directory import DirectoryView, change_template, change_voter, directory_log
+from magi.eventstore.history import CorruptHistory
 from magi.eventstore.streams import WeakerStreams, apply, check, diff
 from tests.servers import NatsServer
 from tests.waiting import until
@@ -78,3 +81,22 @@ async def test_a_stream_of_old_takes_panels_by_an_update_that_loses_nothing(
         assert stored == [(1, "voter.a"), (2, "panel.code")]
     finally:
         await bus.close()
+
+
+async def test_what_a_later_version_records_of_operators_stops_no_live_copy(
+    nats_server: NatsServer, nc: Client
+) -> None:
+    await apply(nc, DECLARATIONS)
+    bus = await Bus.connect(nats_server.url, name="test")
+    store = directory_log(bus)
+    await store.start()
+    await bus.store(f"{subjects.DIRECTORY_PREFIX}operations.cluster", b'{"type":"cluster_grew","by":"somebody"}')
+    await change_voter(store, Register("a", "nats", "", "default", "", "somebody", 1))
+    view = DirectoryView(bus)
+    await view.start()
+    assert list(view.directory.voters) == ["a"]
+    await bus.store(f"{subjects.DIRECTORY_PREFIX}voter.b", b'{"type":"voter_promoted"}')
+    with pytest.raises(CorruptHistory):
+        await asyncio.wait_for(view.failed, 10)
+    await view.stop()
+    await bus.close()

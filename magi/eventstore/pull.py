@@ -84,8 +84,10 @@ class PullConsumer:
         group: str | None = None,
         room: Callable[[], int] | None = None,
         on_gone: Callable[[], None] | None = None,
+        on_failed: Callable[[], None] | None = None,
     ) -> None:
-        """`on_gone()` is called when the consumer or its stream is missing, or doesn't answer."""
+        """`on_gone()` is called when the consumer or its stream is missing, or doesn't answer; `on_failed()` each time
+        that `on_message` raises."""
         self._bus = bus
         self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
         self._name = f"{stream}.{consumer}"
@@ -95,6 +97,7 @@ class PullConsumer:
         self._group = group
         self._room = room
         self._on_gone = on_gone
+        self._on_failed = on_failed
         self._pin: str | None = None
         self._headers = b""
         """Of the last message, and so what `_pin` was read from."""
@@ -254,6 +257,8 @@ class PullConsumer:
                     await self._on_message(msg)
                 except Exception:  # it isn't acknowledged and comes again; the others must not wait for it
                     log.exception("message_failed", consumer=self._name)
+                    if self._on_failed:
+                        self._on_failed()
                 await self.ask()
             await self.ask()
             await self._wake.wait()

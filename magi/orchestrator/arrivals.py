@@ -34,18 +34,24 @@ class Arrivals:
         self._since: defaultdict[int, int] = defaultdict(int)
         self._newest: defaultdict[int, int] = defaultdict(int)
         self._number: defaultdict[int, int] = defaultdict(int)
+        """Of the last delivery; 0 before the first."""
         self._left: dict[AggregateId, _Left] = {}
 
-    def came(self, partition: int, delivery: Delivery) -> bool:
+    def came(self, partition: int, delivery: Delivery, now: int) -> bool:
         """A message came. Those that were never delivered before come in the order in which they were stored.
 
-        Returns whether none is missing before it: deliveries are numbered, and one can be lost between the servers of
-        a cluster without our connection breaking. The wake-up at a deadline is a delivery too, so it shows in time.
+        Returns whether none was lost since the last one: deliveries are numbered, and one can be lost between the
+        servers of a cluster without our connection breaking. The wake-up at a deadline is a delivery too, so it shows
+        in time. The first one of ours shows whether somebody else was let in until now: we may have taken the partition
+        and waited, while one who didn't know yet, or was believed dead, read on.
         """
         if delivery.attempt == 1:
             self._newest[partition] = delivery.stored_ms
         before, self._number[partition] = self._number[partition], delivery.number
-        return not before or delivery.number == before + 1
+        if not delivery.number or delivery.number == before + 1:
+            return True
+        self.interrupted(partition, now)
+        return not before
 
     def interrupted(self, partition: int, now: int) -> None:
         """Somebody else read the partition until now, or something may have been lost on the way to us."""

@@ -30,26 +30,29 @@ class BadItem(Struct, frozen=True):
     sender: str
     code: str
     problem: str
+    partition: int
     reply: str
+    delivery: Delivery
     task_id: str = ""
 
 
 def parse(msg: Msg) -> Item | BadItem:
     """Understand a message of the inbox. Never raises for what a sender can put into one."""
-    _, _, partition, kind, sender = msg.subject.split(".")
-    about = delivery(msg.reply)
+    _, _, number, kind, sender = msg.subject.split(".")
+    partition, about = int(number), delivery(msg.reply)
     try:
         message = decode_inbox(msg.data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return BadItem(kind, sender, "invalid_message", str(error), msg.reply)
+        return BadItem(kind, sender, "invalid_message", str(error), partition, msg.reply, about)
     if isinstance(message, Submission):
         if kind != "submission" or message.initiator_id != sender:
-            return BadItem(kind, sender, "invalid_message", "a submission of another initiator", msg.reply)
+            problem = "a submission of another initiator"
+            return BadItem(kind, sender, "invalid_message", problem, partition, msg.reply, about)
         aggregate = request_aggregate(InitiatorId(sender), RequestId(message.request_id))
-        return Item(message, sender, aggregate, int(partition), msg.reply, about)
+        return Item(message, sender, aggregate, partition, msg.reply, about)
     task = message.task_id
     found = split_task_id(task)
     if kind != "ballot" or found is None or found[1] != sender:
         problem = f"task_id: {task[:200]!r} is no task of yours"
-        return BadItem(kind, sender, "unknown_task", problem, msg.reply, task[:200])
-    return Item(message, sender, found[0], int(partition), msg.reply, about)
+        return BadItem(kind, sender, "unknown_task", problem, partition, msg.reply, about, task[:200])
+    return Item(message, sender, found[0], partition, msg.reply, about)

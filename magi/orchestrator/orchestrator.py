@@ -102,6 +102,7 @@ class Orchestrator:
             lambda: IN_HAND - len(self._in_hand),
             self._taken,
             self._requests.tidy,
+            self._counted.left,
         )
         self._in_hand: set[int] = set()
         """Sequences of the messages that were taken and not yet handled: a redelivery of one is left alone."""
@@ -163,6 +164,9 @@ class Orchestrator:
 
     async def _receive(self, msg: Msg) -> None:
         item = parse(msg)
+        # Whatever it is: it has a number, and one that is left out would pass for lost.
+        if not self._arrivals.came(item.partition, item.delivery, now_ms()):
+            log.info("delivery_lost", partition=item.partition, before=item.delivery.number)
         if isinstance(item, BadItem):
             # Not what is wrong with it: that quotes it.
             log.warning("bad_item", kind=item.kind, sender=item.sender, code=item.code)
@@ -171,16 +175,13 @@ class Orchestrator:
                 await self._effects.refuse_ballot(item.sender, item.task_id, item.code, item.problem)
             await self._effects.acknowledge(item.reply)
             return
-        if not self._arrivals.came(item.partition, item.delivery):
-            log.info("delivery_lost", partition=item.partition, before=item.delivery.number)
-            self._arrivals.interrupted(item.partition, now_ms())
         if item.delivery.sequence in self._in_hand:
             return
         if self._supervision.takes(item):
             await self._effects.acknowledge(item.reply)
             return
-        self._in_hand.add(item.delivery.sequence)
         self._counted.came(item)
+        self._in_hand.add(item.delivery.sequence)
         self._requests.accept(item)
 
     def _done(self, item: Item) -> None:

@@ -46,9 +46,10 @@ class Partitions:
         room: Callable[[], int],
         on_taken: Callable[[int], None],
         tidy: Callable[[], None],
+        on_failed: Callable[[], None],
     ) -> None:
         """`room()` says how many more messages can be had. `on_taken` is called before a partition is read, `tidy` now
-        and then and after partitions were given away."""
+        and then and after partitions were given away, `on_failed` each time that `on_message` raises."""
         self._bus = bus
         self._partitions = partitions
         self._reader = DirectReader(bus, subjects.PRESENCE)
@@ -57,6 +58,7 @@ class Partitions:
         self._room = room
         self._on_taken = on_taken
         self._tidy = tidy
+        self._on_failed = on_failed
         self._strays = Strays(bus)
         self._consumers: dict[int, PullConsumer] = {}
         self._gone: set[int] = set()
@@ -159,6 +161,7 @@ class Partitions:
             group=subjects.GROUP,
             room=self._room,
             on_gone=lambda: self._gone.add(partition),
+            on_failed=self._on_failed,
         )
         self._consumers[partition] = consumer
         self._on_taken(partition)

@@ -216,6 +216,7 @@ async def test_a_connection_that_was_cut_leaves_no_request_behind_that_would_ove
 async def test_a_message_whose_handling_fails_holds_up_no_other(work: Work) -> None:
     await work.fill(3)
     handled: list[bytes] = []
+    failed: list[None] = []
 
     async def handle(msg: Msg) -> None:
         if msg.data == b"1":
@@ -223,10 +224,11 @@ async def test_a_message_whose_handling_fails_holds_up_no_other(work: Work) -> N
         handled.append(msg.data)
         await work.bus.publish(msg.reply, b"+ACK")
 
-    consumer = PullConsumer(work.bus, work.stream, NAME, handle)
+    consumer = PullConsumer(work.bus, work.stream, NAME, handle, on_failed=lambda: failed.append(None))
     await consumer.start()
     await until(later(lambda: len(handled) == 2), "the others are handled")
     assert handled == [b"0", b"2"]
+    assert len(failed) == 1
     await work.until_open(1)
     await consumer.stop()
 

@@ -62,6 +62,7 @@ class Queue:
         """How many of the next publishes fail."""
         self.nc = SimpleNamespace(is_connected=True)
         self._last = 0
+        self._delivered = 0
 
     def put(self, sender: str, message: InboxMessage) -> int:
         self._last += 1
@@ -75,11 +76,12 @@ class Queue:
         return sorted(again, key=lambda w: w.again) + fresh[:1]
 
     def deliver(self, waiting: Waiting) -> Item:
+        self._delivered += 1
         waiting.attempts += 1
         waiting.again = self.now + int(ACK_WAIT * 1000)
         message = decode_inbox(waiting.data)
         pending = sum(1 for w in self.waiting.values() if not w.attempts)
-        about = Delivery(waiting.sequence, waiting.attempts, waiting.stored, pending)
+        about = Delivery(waiting.sequence, waiting.attempts, waiting.stored, pending, self._delivered)
         return Item(message, waiting.sender, aggregate_of(waiting.sender, message), 0, str(waiting.sequence), about)
 
     # --- As a Bus -----------------------------------------------------------------------------------------------------
@@ -187,7 +189,7 @@ class Owner:
 
     def take(self, item: Item) -> None:
         """As `Orchestrator._receive` does."""
-        self.arrivals.came(item.partition, item.delivery)
+        self.arrivals.came(item.partition, item.delivery, self._queue.now)
         if item.delivery.sequence not in self.in_hand:
             self.in_hand.add(item.delivery.sequence)
             self.metrics.came(item)

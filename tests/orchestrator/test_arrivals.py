@@ -24,30 +24,51 @@ def test_with_nothing_waiting_a_deadline_is_a_deadline() -> None:
 
 def test_what_waits_may_be_a_ballot_in_time() -> None:
     arrivals = Arrivals()
-    arrivals.came(0, delivery(DEADLINE - 1))
+    arrivals.came(0, delivery(DEADLINE - 1), RECEIVED)
     assert put_off(arrivals, pending=3) == LOOK_AGAIN
 
 
 def test_once_something_later_has_come_everything_in_time_has() -> None:
     arrivals = Arrivals()
-    arrivals.came(0, delivery(DEADLINE))
+    arrivals.came(0, delivery(DEADLINE), RECEIVED)
     assert put_off(arrivals, DEADLINE + 5, pending=3) == 0
     assert put_off(arrivals, DEADLINE + 5, pending=3, partition=1) == LOOK_AGAIN, "partitions have nothing in common"
 
 
+def numbered(number: int) -> Delivery:
+    return Delivery(1, 1, RECEIVED, 0, number)
+
+
 def test_a_delivery_that_was_lost_on_its_way_shows_by_its_number() -> None:
     arrivals = Arrivals()
+    came = [arrivals.came(0, numbered(number), DEADLINE) for number in (1, 2, 4, 5)]
+    assert came == [True, True, False, True]
+    assert arrivals.came(1, numbered(1), DEADLINE), "each partition has a consumer of its own"
+    wait = put_off(arrivals)
+    assert wait >= ACK_WAIT * 1000, "it comes again"
+    assert put_off(arrivals, DEADLINE + wait) == 0
+    assert put_off(arrivals, partition=1) == 0
 
-    def came(number: int, partition: int = 0) -> bool:
-        return arrivals.came(partition, Delivery(1, 1, RECEIVED, 0, number))
 
-    assert [came(number) for number in (7, 8, 10, 11)] == [True, True, False, True]
-    assert came(3, partition=1), "each partition has a consumer of its own"
+def test_the_first_delivery_shows_that_somebody_else_read_until_then() -> None:
+    """Whoever takes a partition isn't let in before the pin of another has run out."""
+    arrivals = Arrivals()
+    arrivals.interrupted(0, RECEIVED - 600)  # taken
+    assert arrivals.came(0, numbered(6), DEADLINE), "none was lost on its way"
+    wait = put_off(arrivals)
+    assert wait >= ACK_WAIT * 1000, "what the other had comes again"
+    assert put_off(arrivals, DEADLINE + wait) == 0
+
+
+def test_what_came_first_of_all_shows_that_nobody_else_has_read() -> None:
+    arrivals = Arrivals()
+    assert arrivals.came(0, numbered(1), DEADLINE)
+    assert put_off(arrivals) == 0
 
 
 def test_a_redelivery_says_nothing_about_what_has_come() -> None:
     arrivals = Arrivals()
-    arrivals.came(0, delivery(DEADLINE + 1, attempt=2))
+    arrivals.came(0, delivery(DEADLINE + 1, attempt=2), RECEIVED)
     assert put_off(arrivals, DEADLINE + 5, pending=3) == LOOK_AGAIN
 
 

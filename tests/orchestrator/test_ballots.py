@@ -1,5 +1,6 @@
 """Ballots as they should not be: each is answered and acknowledged, none holds anything up or moves a verdict."""
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
@@ -99,6 +100,25 @@ async def test_bad_ballots_on_a_decided_request_are_told_and_move_nothing(
     await world.until_inbox_empty()
     assert await world.history(asked.aggregate) == before
     assert orchestrator.open == 0
+
+
+async def test_bad_ballots_keep_no_deadline_waiting(world: World, orchestrator: Orchestrator) -> None:
+    """They pass for nothing that was lost on the way, and that would come again after a while."""
+    asked = await world.submit(timeout_ms=1500)
+
+    async def pester() -> None:
+        while True:
+            await world.ballot(asked.aggregate, "d", b"garbage")
+            await world.ballot(asked.aggregate, "d", result(asked, "d"))
+            await asyncio.sleep(0.1)
+
+    pestering = asyncio.create_task(pester())
+    try:
+        await world.until_decided(asked.aggregate, within=4.0)
+    finally:
+        pestering.cancel()
+        await asyncio.wait([pestering])
+    assert (await world.check(asked.aggregate)).decided_by == "deadline"
 
 
 async def test_the_same_ballot_again_says_nothing_and_does_nothing(

@@ -1,11 +1,17 @@
 """`magi.orchestrator.metrics`: what is counted of requests, and where their time went."""
 
+import pytest
+
+import magi.orchestrator.orchestrator
+from magi.orchestrator.inbox import Item
 from magi.orchestrator.metrics import RequestMetrics
 from magi.telemetry import declarations as d
 from magi.telemetry.registry import Registry
 from tests.orchestrator.queue import Owner
 from tests.orchestrator.test_requests import Story
+from tests.orchestrator.world import World
 from tests.telemetry.strict import Family, read, total
+from tests.waiting import until
 
 
 def counted(metrics: RequestMetrics) -> dict[str, Family]:
@@ -101,6 +107,43 @@ async def test_what_the_log_fails_is_counted_as_left_and_nothing_twice() -> None
     assert total(found, d.LEFT.name) == 1
     assert total(found, d.REDELIVERIES.name, kind="ballot") == 1
     assert total(found, d.VERDICTS.name) == 1
+
+
+async def test_what_a_mistake_of_ours_fails_is_counted_as_left(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> None:
+        raise RuntimeError("a mistake of ours")
+
+    monkeypatch.setattr(magi.orchestrator.orchestrator, "parse", fail)
+    orchestrator = await world.orchestrator()
+    for _ in range(3):
+        await world.submit()
+
+    async def counted_all() -> bool:
+        found = read(Registry("orchestrator", [orchestrator]).expose().decode())
+        return total(found, d.LEFT.name) >= 3
+
+    await until(counted_all, "each is counted", 30)
+
+
+async def test_what_failed_before_it_was_taken_is_judged_when_it_comes_again(
+    world: World, hasty: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orchestrator = await world.orchestrator()
+    came, failures = orchestrator._counted.came, [RuntimeError("a mistake of ours")]
+
+    def once(item: Item) -> None:
+        if failures:
+            raise failures.pop()
+        came(item)
+
+    monkeypatch.setattr(orchestrator._counted, "came", once)
+    asked = await world.submit()
+
+    async def received() -> bool:
+        return bool(await world.stored(asked.aggregate))
+
+    await until(received, "it came again and was received", 30)
+    assert not failures
 
 
 async def test_refused_and_repeated_submissions_are_told_apart_and_leave_nothing_behind() -> None:

@@ -67,6 +67,22 @@ async def test_a_vote_that_a_dead_orchestrator_had_is_waited_for_at_the_deadline
     assert (verdict.decided_by, verdict.tally["pass"]) == ("votes", 2)
 
 
+async def test_a_vote_of_one_that_read_on_while_its_partition_was_taken_is_waited_for_at_the_deadline() -> None:
+    """Both believe the partition to be theirs; the server lets the other one in when the first has stood still."""
+    story = Story()
+    patient = Owner(story.store, story.queue)
+    story.queue.now += 700
+    await story.deliver()
+    story.vote("a")
+    await story.deliver()
+    story.vote("b")
+    story.queue.deliver(story.queue.due()[0])  # to one that stands still with it
+    story.owner = patient
+    story.queue.now = story.deadline + 700
+    verdict = await story.until_over()
+    assert (verdict.decided_by, verdict.tally["pass"]) == ("votes", 2)
+
+
 async def test_votes_that_nobody_read_before_the_deadline_count() -> None:
     story = Story()
     await story.deliver()

@@ -1,5 +1,6 @@
 """A full disk, made of a small file system in memory: nats-server stops writing, and goes on once there is room."""
 
+import asyncio
 import contextlib
 import subprocess
 from collections.abc import Iterator
@@ -35,6 +36,40 @@ def test_only_what_is_new_in_the_log_counts(tmp_path: Path) -> None:
     assert not failures.new()
     log.write_bytes(b"[ERR] Filestore [MAGI_LOG] Critical write error\n")  # set aside, and begun anew
     assert failures.new()
+
+
+def test_what_a_client_says_of_itself_is_no_sign(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(b"")
+    failures = WriteFailures(log)
+    sign = b"[1] 2026/11/23 00:27:21.1 [ERR] JetStream failed to store a msg on stream 'MAGI > MAGI_LOG': no space"
+    begin = b"[29543] 2026/11/23 00:27:21.131686 [ERR] 127.0.0.1:45378 - cid:5 - "
+    with log.open("ab") as file:
+        file.write(begin + b'authentication error - User "' + sign + b'"\n')
+        file.write(begin + b'"v2:python3:' + sign + b'" - "MAGI/nkey:U" - Publish Violation - Subject "b"\n')
+    assert not failures.new()
+    line = b'"\n' + b"x" * 65500 + b"\n"
+    log.write_bytes(begin + b'"v2:python3:' + sign + line)  # it is read from within the name on
+    assert not failures.new()
+    with log.open("ab") as file:
+        file.write(sign + b"\n")
+    assert failures.new()
+
+
+async def test_a_log_that_can_not_be_read_is_looked_at_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unwritable, "EVERY", 0.02)
+    monkeypatch.setattr(unwritable, "ROOM", 1)
+    log = tmp_path / "log"
+    log.mkdir()  # as what can't be opened
+    restarted = asyncio.Event()
+    watch = asyncio.create_task(unwritable.restart_when_writable(log, tmp_path, restarted.set))
+    await asyncio.sleep(0.1)
+    assert not watch.done()
+    log.rmdir()
+    log.write_bytes(b"[ERR] Filestore [MAGI_LOG] Critical write error: no space left on device\n" * 100)
+    async with asyncio.timeout(10):
+        await restarted.wait()
+    watch.cancel()
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from magi.domain.ids import AggregateId
 
 Area = Literal["streams", "projections", "refused"]
 """What was acted on; `refused` are the changes of the directory that were asked for and not made."""
-Outcome = Literal["done", "refused"]
 
 # --- Events: their fields are the storage format. Only add fields, with defaults. -------------------------------------
 
@@ -19,7 +18,8 @@ class OperatorActed(Event, frozen=True, kw_only=True, tag="operator_acted"):
     """The command's name, such as `streams apply`."""
     what: str = ""
     """What it did, or what it was refused for, in a few words."""
-    outcome: Outcome = "done"
+    outcome: str = "done"
+    """Or `refused`. A text, since parts of this version read what later ones write."""
     reason: str = ""
     by: str
 

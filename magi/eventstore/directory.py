@@ -9,6 +9,7 @@ from magi.domain import initiator as initiators
 from magi.domain import template as templates
 from magi.domain import voter as voters
 from magi.domain import voter_commands
+from magi.domain.clock import milliseconds
 from magi.domain.directory import Directory, DirectoryEvent
 from magi.domain.ids import AggregateId, InitiatorId, VoterId, initiator_aggregate, panel_aggregate, voter_aggregate
 from magi.domain.initiator import InitiatorCommand, InitiatorEvent
@@ -18,14 +19,18 @@ from magi.domain.voter import VoterEvent
 from magi.domain.voter_commands import VoterCommand
 from magi.eventstore import subjects
 from magi.eventstore.bus import Bus
-from magi.eventstore.follow import Follower
-from magi.eventstore.history import EMPTY, AppendConflict, Recorded
+from magi.eventstore.direct import StoredMessage
+from magi.eventstore.follow import MessageFollower
+from magi.eventstore.history import EMPTY, AppendConflict, CorruptHistory, Recorded
 from magi.eventstore.log import JetStreamLog
 
 log = structlog.get_logger(__name__)
 
+_OPERATIONS = f"{subjects.DIRECTORY_PREFIX}operations."
+
 DirectoryLog = JetStreamLog[DirectoryEvent]
 ATTEMPTS = 5
+_DAY_MS = 24 * 60 * 60 * 1000
 
 
 def directory_log(bus: Bus) -> DirectoryLog:
@@ -72,8 +77,24 @@ async def change_template(store: DirectoryLog, command: TemplateCommand) -> list
 
 
 async def record_operation(store: DirectoryLog, area: Area, event: OperatorActed) -> None:
-    """Put on record what an operator did. Raises StoreError."""
-    await _change(store, operations_aggregate(area), lambda _: [event])
+    """Put on record what an operator did. Raises StoreError.
+
+    What is refused again within a day, with nothing else refused in between, is on record once: a job that asks for it
+    every minute would fill a stream that keeps everything.
+    """
+
+    def decide(history: Sequence[DirectoryEvent]) -> Sequence[DirectoryEvent]:
+        return [] if history and _refused_again(history[-1], event) else [event]
+
+    await _change(store, operations_aggregate(area), decide)
+
+
+def _refused_again(last: DirectoryEvent, event: OperatorActed) -> bool:
+    if not isinstance(last, OperatorActed) or event.outcome != "refused":
+        return False  # what was done was done each time
+    if (last.action, last.what, last.by, last.outcome) != (event.action, event.what, event.by, event.outcome):
+        return False
+    return 0 <= milliseconds(event.at) - milliseconds(last.at) < _DAY_MS
 
 
 async def _change(
@@ -102,7 +123,8 @@ class DirectoryView:
     ) -> None:
         self.directory = Directory()
         self._on_change = on_change
-        self._follower = Follower(bus, subjects.DIRECTORY, directory_log(bus).codec, self._apply)
+        self._codec = directory_log(bus).codec
+        self._follower = MessageFollower(bus, subjects.DIRECTORY, self._read)
 
     @property
     def failed(self) -> asyncio.Future[None]:
@@ -116,6 +138,17 @@ class DirectoryView:
 
     async def stop(self) -> None:
         await self._follower.stop()
+
+    async def _read(self, message: StoredMessage) -> None:
+        try:
+            recorded = self._codec.recorded(message.sequence, message.data)
+        except CorruptHistory:
+            if not message.subject.startswith(_OPERATIONS):
+                raise
+            # Nothing follows from what operators did but the record, which a later version may have written.
+            log.warning("operation_not_understood", sequence=message.sequence)
+            return
+        await self._apply(recorded)
 
     async def _apply(self, recorded: Recorded[DirectoryEvent]) -> None:
         self.directory.apply(recorded.event)

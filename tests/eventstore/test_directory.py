@@ -6,13 +6,15 @@ import msgspec
 import pytest
 from nats.aio.client import Client
 
+from magi.domain.clock import rfc3339
 from magi.domain.errors import Conflict
+from magi.domain.operations import OperatorActed, operations_aggregate
 from magi.domain.template import Define, Remove
 from magi.domain.voter_commands import Register
 from magi.eventstore import subjects
 from magi.eventstore.bus import Bus
 from magi.eventstore.declarations import StreamDeclaration, find, load_declarations
-from magi.eventstore.directory import DirectoryView, change_template, change_voter, directory_log
+from magi.eventstore.directory import DirectoryView, change_template, change_voter, directory_log, record_operation
 from magi.eventstore.history import CorruptHistory
 from magi.eventstore.streams import WeakerStreams, apply, check, diff
 from tests.servers import NatsServer
@@ -100,3 +102,26 @@ async def test_what_a_later_version_records_of_operators_stops_no_live_copy(
         await asyncio.wait_for(view.failed, 10)
     await view.stop()
     await bus.close()
+
+
+async def test_what_is_refused_again_and_again_is_on_record_once_a_day(nats_server: NatsServer, nc: Client) -> None:
+    await apply(nc, DECLARATIONS)
+    bus = await Bus.connect(nats_server.url, name="t")
+    store = directory_log(bus)
+    await store.start()
+    day = 24 * 60 * 60 * 1000
+
+    def acted(after: int, by: str = "cron", outcome: str = "refused") -> OperatorActed:
+        at = rfc3339(NOW + after)
+        return OperatorActed(at=at, action="voters add", what="x exists", by=by, outcome=outcome)
+
+    try:
+        for event in (acted(0), acted(60_000), acted(day - 1), acted(day), acted(day + 1), acted(day + 2, by="alice")):
+            await record_operation(store, "refused", event)
+        on_record = [recorded.event for recorded in await store.load(operations_aggregate("refused"))]
+        assert [event.at for event in on_record] == [rfc3339(NOW + after) for after in (0, day, day + 2)]
+        for event in (acted(0, outcome="done"), acted(1, outcome="done")):
+            await record_operation(store, "streams", event)
+        assert len(await store.load(operations_aggregate("streams"))) == 2
+    finally:
+        await bus.close()

@@ -13,6 +13,7 @@ from msgspec import Struct
 from magi.embedded.datadir import DataDir
 from magi.embedded.errors import ServerStartError
 from magi.embedded.files import log_size, set_aside_big_log, tail
+from magi.embedded.growing import keep_log_small
 from magi.embedded.leftovers import stop_leftover
 from magi.embedded.process import Child, Command, spawn
 from magi.embedded.runfile import read_note
@@ -65,6 +66,7 @@ class PartProcess:
         self._port: int | None = None
         self._operations_port: int | None = None
         self._supervisor = Supervisor(command.name, self._launch, self._restarted)
+        self._log_watch: asyncio.Task[None] | None = None
 
     @property
     def port(self) -> int | None:
@@ -82,8 +84,13 @@ class PartProcess:
             f"magi {self.name}", read_note(self._note).pid, self._command.arguments[0], self._data.path, STOP
         )
         await self._supervisor.start()
+        if self._log_watch is None:
+            self._log_watch = asyncio.create_task(keep_log_small(self._log), name=f"log of {self.name}")
 
     async def stop(self) -> None:
+        if self._log_watch is not None:
+            self._log_watch.cancel()
+            self._log_watch = None
         await self._supervisor.stop(STOP)
         self._note.unlink(missing_ok=True)
 

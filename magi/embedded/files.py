@@ -1,10 +1,11 @@
 """Files as a server's neighbour needs them: written whole or not at all, logs that don't grow for ever, their ends."""
 
 import os
+import shutil
 from pathlib import Path
 
 LOG_LIMIT = 10 * 1024 * 1024
-"""Bytes after which a log is set aside at the next start of its server (one old one is kept)."""
+"""Bytes after which a log is set aside (one old one is kept)."""
 
 
 def write_atomically(path: Path, content: bytes, *, mode: int = 0o600, group: int = -1) -> None:
@@ -38,6 +39,27 @@ def set_aside_big_log(path: Path) -> None:
     """Rename a log that has grown beyond LOG_LIMIT to `<name>.old`, replacing an older one."""
     if path.exists() and path.stat().st_size > LOG_LIMIT:
         path.replace(path.with_name(path.name + ".old"))
+
+
+def copy_aside_big_log(path: Path) -> None:
+    """Do the same while a program appends to it (O_APPEND): copy what is in it and empty it. Blocks; raises OSError.
+
+    What is said between the end of the copy and the emptying is lost.
+    """
+    if not path.exists() or path.stat().st_size <= LOG_LIMIT:
+        return
+    temporary = path.with_name(f".{path.name}.old.new")
+    temporary.unlink(missing_ok=True)
+    try:
+        # One descriptor for all: the name may go to a new log meanwhile, whose beginning is not to be cut off.
+        with path.open("r+b") as log:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+            with os.fdopen(descriptor, "wb") as copy:
+                shutil.copyfileobj(log, copy, 1024 * 1024)
+            temporary.replace(path.with_name(path.name + ".old"))
+            os.ftruncate(log.fileno(), 0)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def log_size(path: Path) -> int:

@@ -11,6 +11,7 @@ from magi.embedded.cluster import DATABASE, ENVIRONMENT, NAME, ROLE, Cluster, pr
 from magi.embedded.datadir import DataDir
 from magi.embedded.errors import ServerStartError
 from magi.embedded.files import log_size, set_aside_big_log, tail
+from magi.embedded.growing import keep_log_small
 from magi.embedded.leftovers import is_ours, stop_leftover
 from magi.embedded.ports import LOOPBACK, free_port, is_free
 from magi.embedded.process import Child, Command, spawn
@@ -75,6 +76,7 @@ class EmbeddedPostgres:
         self._note = data.run / "postgres.json"
         self._port: int | None = None
         self._supervisor = Supervisor(NAME, self._launch, on_restart)
+        self._log_watch: asyncio.Task[None] | None = None
 
     @property
     def port(self) -> int:
@@ -99,9 +101,14 @@ class EmbeddedPostgres:
         Raises ServerStartError, ServerMissing, PostgresVersionError.
         """
         await self._supervisor.start()
+        if self._log_watch is None:
+            self._log_watch = asyncio.create_task(keep_log_small(self._log_file), name=f"log of {NAME}")
 
     async def stop(self) -> None:
         """Stop it, at worst by SIGKILL. Does nothing when it doesn't run."""
+        if self._log_watch is not None:
+            self._log_watch.cancel()
+            self._log_watch = None
         await self._supervisor.stop(STOP)
         if self._port is not None:
             write_note(self._note, ServerNote(pid=None, port=self._port))

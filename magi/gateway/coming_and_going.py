@@ -27,7 +27,7 @@ def shown_address(connection: ServerConnection) -> str:
 
 
 def tell_not_let_in(connection: ServerConnection, status: http.HTTPStatus, why: str) -> None:
-    log.info("connection_refused", status=int(status), why=why, remote=shown_address(connection))
+    log.debug("connection_refused", status=int(status), why=why, remote=shown_address(connection))
 
 
 def how_it_ended(connection: ServerConnection) -> Ending:

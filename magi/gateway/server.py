@@ -238,6 +238,7 @@ class Gateway:
             principal = authenticate(self._services, token)
         if principal is None:
             tell_not_let_in(connection, http.HTTPStatus.UNAUTHORIZED, "token")
+            self._figures.errors["voter" if path == VOTER_PATH else "initiator", "unauthorized"] += 1
             response = connection.respond(http.HTTPStatus.UNAUTHORIZED, "token: unknown, expired or revoked\n")
             response.headers["WWW-Authenticate"] = "Bearer"
             return response

@@ -11,7 +11,8 @@ _HEAD = """\
 # Logs
 
 Every part writes its log to stderr, an event a line: JSON where it isn't a terminal, else columns for people. Under
-`magi serve` the parts' logs are files, `DATA/logs/gateway.log` and so on, and its own goes to its stderr.
+`magi serve` the parts' logs are files, `DATA/logs/gateway.log` and so on, and its own goes to its stderr. A file of more
+than 10 MiB becomes `gateway.log.old`, which replaces the one before.
 
 | setting | |
 |---|---|

@@ -137,11 +137,12 @@ CONNECTION_OPENED = Step(
 )
 CONNECTION_REFUSED = Step(
     "connection_refused",
-    "info",
+    "debug",
     ("gateway",),
     "refusal",
     ("status", "why", "remote"),
-    "A handshake got this HTTP status: its token is not valid, or it comes from a page of another origin",
+    "A handshake got this HTTP status: its token is not valid, or it comes from a page of another origin. At `debug`, "
+    "since anybody can cause it; bad tokens are counted in `magi_gateway_errors_total`, as `unauthorized`",
 )
 MESSAGE_REFUSED = Step(
     "message_refused",

@@ -14,6 +14,7 @@ from magi.domain.tokens import ENTROPY, new_token
 from magi.eventstore.bus import BusError
 from magi.gateway.server import CannotListen, Gateway
 from magi.gateway.settings import GatewaySettings, Limits
+from magi.telemetry.declarations import GATEWAY_ERRORS
 from tests.gateway.client import FINAL, Client, request
 from tests.gateway.stack import QUICK, Stack, running
 from tests.servers import NatsServer
@@ -111,6 +112,15 @@ class TestAuthenticationByHeader:
     async def test_a_voters_token_is_none_of_an_initiator(self, stack: Stack) -> None:
         answer = await refused(stack, new_token("v", os.urandom(ENTROPY)))
         assert answer.response.status_code == 401
+
+    async def test_a_bad_token_is_counted(self, stack: Stack) -> None:
+        def counted() -> int:
+            values: list[Any] = [value for metric, value in stack.gateway.metrics() if metric is GATEWAY_ERRORS]
+            return int(values[0]["initiator", "unauthorized"])
+
+        before = counted()
+        await refused(stack, new_token("i", os.urandom(ENTROPY)))
+        assert counted() == before + 1
 
     async def test_two_tokens_are_none(self, stack: Stack) -> None:
         headers = [("Authorization", f"Bearer {stack.token}")] * 2

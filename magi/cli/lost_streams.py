@@ -7,12 +7,14 @@ stream is created: is it remembered, and are files of it where the server stores
 """
 
 import contextlib
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
+import structlog
 from msgspec import Struct
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
@@ -21,6 +23,8 @@ from magi.cli.http_get import CannotGet, get
 from magi.embedded.files import write_atomically
 from magi.eventstore import subjects
 from magi.eventstore.streams import StreamsError
+
+log = structlog.get_logger(__name__)
 
 KEPT: Final = (subjects.LOG, subjects.DIRECTORY, subjects.INBOX, subjects.TASKS)
 FILE: Final = "streams.json"
@@ -58,7 +62,7 @@ def remembered(data: Path, url: str) -> dict[str, str]:
 def _all_remembered(data: Path) -> dict[str, dict[str, str]]:
     try:
         return msgspec.json.decode((data / FILE).read_bytes(), type=dict[str, dict[str, str]])
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return {}
 
 
@@ -69,17 +73,27 @@ async def created(nc: Client) -> dict[str, str]:
         try:
             answer = await nc.request(f"$JS.API.STREAM.INFO.{stream}", b"", timeout=5.0)
             info = msgspec.json.decode(answer.data, type=_Info)
-        except (NatsError, TimeoutError, msgspec.DecodeError):
+        except (NatsError, TimeoutError, msgspec.DecodeError, UnicodeDecodeError):
             continue  # not known now is not forgotten
         if info.created:
             found[stream] = info.created
     return found
 
 
-async def remember(data: Path, url: str, nc: Client) -> None:
-    """Note what is there, where there is a data directory. Raises OSError."""
+async def remember(data: Path, url: str, nc: Client, made: Collection[str] = ()) -> None:
+    """Note what is there, where there is a data directory. `made` are the streams that were just created on purpose.
+
+    Of any other that was made anew the old time is kept: `magi doctor` goes by it. Raises OSError.
+    """
     before = _all_remembered(data)
-    now = before.get(url, {}) | await created(nc)
+    known = before.get(url, {})
+    now = dict(known)
+    for stream, at in (await created(nc)).items():
+        was = known.get(stream, at)
+        if was == at or stream in made:
+            now[stream] = at
+        else:
+            log.error("stream_made_anew", stream=stream, before=was, now=at)
     if now != before.get(url):
         with contextlib.suppress(FileNotFoundError):
             write_atomically(data / FILE, msgspec.json.encode({**before, url: now}))
@@ -92,7 +106,7 @@ async def store_dir(monitor_url: str) -> Path | None:
     try:
         _, body = await get(f"{monitor_url.rstrip('/')}/jsz")
         folder = msgspec.json.decode(body, type=_Jsz).config.store_dir
-    except (CannotGet, msgspec.DecodeError):
+    except (CannotGet, msgspec.DecodeError, UnicodeDecodeError):
         return None
     return Path(folder) if folder else None
 
@@ -106,8 +120,27 @@ def files_of(stored: Path | None, missing: Iterable[str]) -> dict[str, Files]:
         except OSError:  # the server runs as another user
             folders = []
         for folder in folders:
-            found[stream] = Files(str(folder), (folder / "meta.key").exists())
+            if _holds_something(folder):
+                found[stream] = Files(str(folder), os.path.exists(folder / "meta.key"))
     return found
+
+
+def _holds_something(folder: Path) -> bool:
+    """Whether a stream was there, and not only begun to be made when nats-server was killed.
+
+    Blocks are empty until the first message; a stream that was emptied leaves a mark in one (seen with 2.15.1). An
+    encrypted stream that is whole counts even without messages: nats-server has the wrong key. `meta.sum` is the last
+    file that is written when a stream is made.
+    """
+    try:
+        if {"meta.key", "meta.sum"} <= set(os.listdir(folder)):
+            return True
+        with os.scandir(folder / "msgs") as files:  # unlike `glob` it tells of a folder that may not be read
+            return any(file.name.endswith(".blk") and file.stat().st_size > 0 for file in files)
+    except FileNotFoundError:
+        return False
+    except OSError:  # not ours to read: to be on the safe side
+        return True
 
 
 async def refuse_lost(data: Path, url: str, monitor_url: str, missing: Iterable[str]) -> None:

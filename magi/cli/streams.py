@@ -49,9 +49,9 @@ def apply_command(data: Data = None, json: Json = False) -> None:
             missing = [d.stream for d in await diff(nc, ctx.declarations()) if d.field == "stream"]
             await refuse_lost(ctx.data, nats.url, nats.monitor_url, missing)
             applied = await run_apply(nc, ctx.declarations())
-            await remember(ctx.data, nats.url, nc)
-        if changed := told(applied):
-            await put_on_record(ctx, "streams", changed)
+            if changed := told(applied):
+                await put_on_record(ctx, "streams", changed)
+            await remember(ctx.data, nats.url, nc, {one.stream for one in applied if one.action == "created"})
         return applied
 
     with _errors():

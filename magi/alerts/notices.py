@@ -81,7 +81,7 @@ class Notices:
         now = {alert.key for alert in firing}
         resolved = tuple(alert for alert in told.firing if alert.key not in now)
         changed = bool(resolved) or now != {alert.key for alert in told.firing}
-        if at - told.at < (PAUSE if changed else self._repeat):
+        if 0 <= at - told.at < (PAUSE if changed else self._repeat):  # else the clock was set back: nothing is too soon
             return None
         return Notice(name, "alert.firing" if firing else "alert.resolved", at, tuple(firing), resolved)
 

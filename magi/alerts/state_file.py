@@ -45,8 +45,21 @@ def read_state(run: Path) -> AlertsState | None:
     """None when there is none, or one of another version. MessagePack, since JSON has no infinity."""
     try:
         return msgspec.msgpack.decode((run / FILE).read_bytes(), type=AlertsState)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None
+
+
+def evaluating(state: AlertsState) -> bool:
+    """Whether the process that evaluated is there yet: one that was killed leaves its last evaluation behind."""
+    if state.pid <= 0:
+        return False
+    try:
+        os.kill(state.pid, 0)
+    except PermissionError:  # somebody else's, and there
+        return True
+    except (OSError, OverflowError):
+        return False
+    return True
 
 
 def write_state(run: Path, state: AlertsState) -> None:

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from magi.alerts.alert import Target
 from magi.alerts.rules import FILE, RulesError, load_rules
-from magi.alerts.state_file import STALE_AFTER, AlertsState, read_state
+from magi.alerts.state_file import STALE_AFTER, AlertsState, evaluating, read_state
 from magi.cli import logs
 from magi.cli.alerting import watch as watch_alerts
 from magi.cli.alerts_report import as_json, table
@@ -37,7 +37,7 @@ def alerts(ctx: typer.Context, data: Data = None, json: Json = False) -> None:
 def known(ctx: Context) -> AlertsState:
     """The last evaluation. Raises NotRunning when nobody evaluates."""
     state = read_state(ctx.data / "run")
-    if state is not None and time.time() - state.at < STALE_AFTER:
+    if state is not None and time.time() - state.at < STALE_AFTER and evaluating(state):
         return state
     if state is not None and not ctx.note:
         when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(state.at))

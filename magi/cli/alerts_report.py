@@ -8,7 +8,7 @@ from rich.text import Text
 from magi.alerts.alert import Alert
 from magi.alerts.notices import written
 from magi.alerts.state_file import AlertsState
-from magi.alerts.template import humanize, humanize_duration
+from magi.alerts.template import humanize_duration, number
 from magi.cli.safe import printable
 
 _COLOURS = {"critical": "bold red", "warning": "yellow"}
@@ -21,7 +21,7 @@ def table(state: AlertsState, now: float) -> Text:
         colour = _COLOURS.get(alert.severity, "cyan") if alert.state == "firing" else "dim"
         since = humanize_duration(float(int(max(0.0, now - alert.since))))
         text.append(f"{alert.severity if alert.state == 'firing' else alert.state:<9}", colour)
-        text.append(f" {alert.name:<22} {since:>14}  {humanize(alert.value):>8}  {printable(alert.summary)}\n")
+        text.append(f" {alert.name:<22} {since:>14}  {plain(alert.value):>8}  {printable(alert.summary)}\n")
         if alert.state == "firing" and alert.runbook:
             text.append(f"{'':10}what to do: {printable(alert.runbook)}\n", "dim")
     for target in state.targets:
@@ -34,6 +34,13 @@ def table(state: AlertsState, now: float) -> Text:
     up = sum(target.up for target in state.targets)
     text.append(f"evaluated {max(0.0, now - state.at):.0f} s ago over {up} of {len(state.targets)} parts", "dim")
     return text
+
+
+def plain(value: float) -> str:
+    """``0.331``, ``12.35``, ``12,346``: without the letters of powers of ten, for m are minutes in the next column."""
+    if not 1e-4 <= abs(value) < 1e15:
+        return number(value)
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def as_json(state: AlertsState) -> str:

@@ -163,7 +163,7 @@ async def test_orchestrators_that_are_gone_slow_or_stuck(
         second = Orchestrator(bus, OrchestratorSettings(2, health=WELL))
         await watched.show("orchestrator", [second, BusMetrics(bus)])
         await watched.ends("MagiNoOrchestrator")
-        asked = [await world.submit() for _ in range(3)]
+        asked = [await world.submit() for _ in range(12)]
         for number in range(1001):
             await world.bus.store(f"magi.inbox.{number % 2}.ballot.a", b"{}")
         await change(world.bus, subjects.INBOX, max_msgs=1200)

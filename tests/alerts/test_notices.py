@@ -56,6 +56,12 @@ def test_what_fires_on_is_repeated_unless_that_is_not_wanted() -> None:
     assert delivered(never, [alert("a")], 1e9) == []
 
 
+def test_a_clock_that_was_set_back_keeps_no_notice_waiting() -> None:
+    notices = Notices(3600)
+    assert delivered(notices, [alert("a")], 100_000) == [("alert.firing", ["a"], [])]
+    assert delivered(notices, [], 50_000) == [("alert.resolved", [], ["a"])]
+
+
 def test_what_nobody_took_is_due_again_and_not_twice_at_once() -> None:
     notices = Notices(3600)
     (first,) = notices.due([alert("a")], set(), 0)

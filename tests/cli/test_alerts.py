@@ -12,6 +12,7 @@ from magi.alerts.alert import Alert
 from magi.alerts.rules import FILE
 from magi.alerts.state_file import AlertsState, Seen, read_state, write_state
 from magi.cli.alerting import alerts_of_serve
+from magi.cli.alerts_report import plain
 from magi.cli.context import Context
 from magi.embedded.runfile import ServerNote, write_note
 from magi.webhooks.signing import Secret, new_secret, verify
@@ -33,10 +34,10 @@ DOWN = Alert(
 )
 
 
-def put(data: Path, *alerts: Alert, ago: float = 3.0) -> None:
+def put(data: Path, *alerts: Alert, ago: float = 3.0, pid: int = 1) -> None:
     (data / "run").mkdir(exist_ok=True)
     seen = (Seen("gateway", "127.0.0.1:1", up=False), Seen("voters", "127.0.0.1:2", up=True))
-    state = AlertsState(at=time.time() - ago, rules="", pid=1, targets=seen, alerts=alerts, failing={"g: A": "no"})
+    state = AlertsState(at=time.time() - ago, rules="", pid=pid, targets=seen, alerts=alerts, failing={"g: A": "no"})
     write_state(data / "run", state)
 
 
@@ -70,6 +71,19 @@ def test_where_nobody_evaluates_it_says_so_and_ends_with_2(tmp_path: Path) -> No
     put(tmp_path, DOWN, ago=1000)
     result = magi("alerts", data=tmp_path)
     assert (result.code, "since" in result.stderr) == (2, True)
+
+
+def test_the_last_evaluation_of_one_who_was_killed_is_not_shown(tmp_path: Path) -> None:
+    put(tmp_path, DOWN, pid=2**22 + 1)  # more than a process's number can be
+    result = magi("alerts", data=tmp_path)
+    assert (result.code, result.stdout, "nobody evaluates the alerts" in result.stderr) == (2, "", True)
+
+
+def test_values_are_plain_numbers() -> None:
+    values = (0, 0.331, 0.00012, 12.3456, 1000.4, -12_345.6, 3e9, float("inf"), float("nan"))
+    assert [plain(value) for value in values] == [
+        *("0", "0.331", "0.00012", "12.35", "1,000", "-12,346", "3,000,000,000", "+Inf", "NaN"),
+    ]
 
 
 def test_rules_are_printed_and_checked(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterable
 import aiohttp
 
 from magi.cli.scrape import Target
-from magi.cli.top.alerting import Alerting
+from magi.cli.top.alerting import Alerting, evaluated
 from magi.cli.top.bus_view import BusView
 from magi.cli.top.places import Place, Places
 from magi.cli.top.scraping import Scraping
@@ -38,6 +38,8 @@ class Collector:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._bus.looked.wait(), FIRST)
         at, wall = time.monotonic(), time.time()
+        own = self._alerting.observe(readings, at, wall)  # always: should nobody else do it, it knows the last minutes
+        told = evaluated(place.ctx, wall) if place.ctx else None
         return Seen(
             at=at,
             wall=wall,
@@ -47,7 +49,7 @@ class Collector:
             registered=self._bus.registered,
             nats=self._servers.nats,
             postgres=self._servers.postgres,
-            alerts=self._alerting.observe(readings, at, wall),
+            alerts=own if told is None else told,
             source=place.source,
             problem=place.problem,
         )

@@ -106,7 +106,7 @@ def _print_once(places: "Places", interval: float, size: tuple[int, int] | None,
     drawn = without_blank_ends(draw(frame, trends, View(), columns, lines)[:-1])  # without the keys
     if svg:
         try:
-            svg.write_text(as_svg(drawn, columns, f"magi top, {frame.header.at}"))
+            svg.write_text(as_svg(drawn, columns, f"magi top, {frame.header.at}"), "utf-8")
         except OSError as error:
             raise typer.BadParameter(f"{svg}: {error.strerror}", param_hint="--svg") from None
     elif frame.parts:

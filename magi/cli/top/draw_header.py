@@ -6,7 +6,7 @@ from rich.text import Text
 
 from magi.cli.top.frame import AlertLine, Frame, Header, Level
 from magi.cli.top.table import Column, cut, folded, heading, padded, table
-from magi.cli.top.words import DIM, STYLES, age, joined, mark, said, size
+from magi.cli.top.words import DIM, MARKS, STYLES, age, joined, mark, said, size
 
 _LEVEL: dict[str, Level] = {"critical": "critical", "warning": "warning"}
 LONGEST_VERSION = 16
@@ -46,15 +46,23 @@ def draw_problem(header: Header, width: int) -> list[Text]:
     return [cut(joined(mark("warning"), " ", said(header.problem, STYLES["warning"])), width)] if header.problem else []
 
 
-def draw_alerts(alerts: Sequence[AlertLine], width: int, height: int) -> list[Text]:
+def draw_alerts(frame: Frame, width: int, height: int) -> list[Text]:
     """A line each; one that says so when there are none."""
-    if not alerts:
-        return [joined(mark("good"), said(" no alerts", DIM))][:height]
-    lines = alert_lines(alerts, width)
+    if not frame.alerts:
+        return [_no_alerts(frame)][:height]
+    lines = alert_lines(frame.alerts, width)
     if len(lines) <= height:
         return lines
     more = f" … {len(lines) - height + 1} more alerts (6 shows all)"
     return [*lines[: height - 1], cut(said(more, DIM), width)] if height > 0 else []
+
+
+def _no_alerts(frame: Frame) -> Text:
+    """Not in green while something is down: rules wait before they fire."""
+    levels = [frame.header.nats.level, frame.header.postgres.level, *(part.level for part in frame.parts)]
+    if not frame.parts or "critical" in levels:
+        return said(f"{MARKS['unknown']} no alert fires yet", DIM)
+    return joined(mark("good"), said(" no alerts", DIM))
 
 
 def alert_lines(alerts: Sequence[AlertLine], width: int) -> list[Text]:
@@ -90,7 +98,7 @@ def alerts_view(frame: Frame, width: int, height: int, first: int) -> list[Text]
     firing = sum(alert.state == "firing" for alert in frame.alerts)
     title = heading("Alerts", width, f"{firing} firing, {len(frame.alerts) - firing} pending")
     if not frame.alerts:
-        return [title, *draw_alerts((), width, 1)]
+        return [title, *draw_alerts(frame, width, 1)]
     lines = [line for alert in frame.alerts for line in _whole(alert, width)]
     first = max(0, min(first, len(lines) - (height - 1)))
     return [title, *lines[first : first + max(0, height - 1)]]

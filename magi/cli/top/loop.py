@@ -135,7 +135,7 @@ class _Live:
         at = self._frame.header.at
         file = Path(f"magi-top-{at[:19].replace(':', '')}Z.svg")
         try:
-            file.write_text(as_svg(drawn, width, f"magi top, {at}"))
+            file.write_text(as_svg(drawn, width, f"magi top, {at}"), "utf-8")
         except OSError as error:
             self._draw(f"{file}: {error.strerror}")
         else:

@@ -63,7 +63,7 @@ def _wide(frame: Frame, trends: Trends, view: View, width: int, height: int) -> 
     """Two times two sections side by side, and the voters, which may be many, below them."""
     left = (width - GAP) // 2
     widths = (left, width - GAP - left)
-    alerts = draw_alerts(frame.alerts, width, max(1, height // 5))
+    alerts = draw_alerts(frame, width, max(1, height // 5))
     # What there is of latencies is more than of requests: it gets a third of the screen.
     top = min(2 + len(frame.latencies), max(7, height // 3 + 1))
     bottom = _lower(frame) if height >= 24 else 0
@@ -87,7 +87,7 @@ def _wide(frame: Frame, trends: Trends, view: View, width: int, height: int) -> 
 
 def _narrow(frame: Frame, trends: Trends, view: View, width: int, height: int) -> list[Text]:
     """One below the other; without room, the latencies go first, then the backlog."""
-    alerts = draw_alerts(frame.alerts, width, max(1, height // 7))
+    alerts = draw_alerts(frame, width, max(1, height // 7))
     left = height - len(alerts)
     requests = draw_requests(frame.requests, trends, width, 7 if left >= 16 else 4)
     latencies = draw_latencies(frame.latencies, trends, width, _latency_lines(left))

@@ -81,8 +81,18 @@ def test_nothing_that_is_shown_steers_the_terminal(name: str, size: tuple[int, i
 def test_on_the_smallest_usual_terminal_there_is_something_of_everything() -> None:
     frame, recorder = recorded()
     shown = "\n".join(line.plain for line in draw(frame, recorder.trends, View(), 80, 24))
-    for word in ("no alerts", "NATS down", "Requests", "12/s", "Latency", "own share", "Voters", "voter_2", "gateway"):
+    for word in ("no alert fires yet", "NATS down", "Requests", "12/s", "Latency", "own share", "voter_2", "gateway"):
         assert word in shown, word
+
+
+def test_it_is_green_without_alerts_only_while_nothing_is_down() -> None:
+    good = reading(0, {"magi_nats_connected": 1.0})
+    down = Reading(Target("gateway", "127.0.0.1:1"), 0, error="refused")
+    for view in (View(), View(name="alerts")):
+        for size in SIZES[2:]:
+            for readings, words in (((good,), "● no alerts"), ((good, down), "○ no alert fires yet")):
+                frame = Recorder().observe(seen(0, *readings))
+                assert words in "\n".join(plain(view, *size, frame=frame))
 
 
 def test_what_is_more_than_fits_is_counted() -> None:

@@ -39,7 +39,7 @@ class _Out:
             else:
                 self._raw.write(line.encode("utf-8", "backslashreplace") + b"\n")
                 self._raw.flush()
-        except (OSError, ValueError):
+        except (OSError, ValueError, RuntimeError):  # the last: a signal's own line (`settle`) in the midst of another
             pass
 
     log = debug = info = warn = warning = error = critical = fatal = exception = msg
@@ -50,7 +50,10 @@ class _Library(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         plain = record.name.startswith(_PLAIN)
-        text = record.getMessage() if plain else str(record.msg).partition("\n")[0]
+        try:
+            text = record.getMessage() if plain else str(record.msg).partition("\n")[0]
+        except (TypeError, ValueError, KeyError):  # it doesn't fit its pattern: whoever logs is not stopped by that
+            text = str(record.msg)
         error = record.exc_info[1] if record.exc_info else None
         level = "error" if record.levelno >= logging.ERROR else "warning"
         more = {"exc_info": error} if error else {}

@@ -353,6 +353,7 @@ async def until_stopped(work: Coroutine[Any, Any, None]) -> bool:
 
 async def _run(data: Path, options: dict[str, Any], panels: Sequence[Define]) -> None:
     async with running(data, options, panels) as magi:
+        logs.settle(Context.load(data, options).settings.log, "serve")  # SIGUSR1 would end it
         sys.stdout.write(f"MAGI is ready at {magi.url}\n")
         sys.stdout.flush()
         tell_manager("READY=1")

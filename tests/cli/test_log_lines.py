@@ -1,7 +1,9 @@
 """`magi.cli.log_lines`: a line is a line whatever is logged, and an exception quotes nobody."""
 
 import contextlib
+import io
 import json
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -115,3 +117,26 @@ def test_a_log_that_can_not_be_written_stops_nothing() -> None:
         _log().info("some_event")
     with contextlib.suppress(OSError):
         full.close()
+
+
+def test_a_signal_that_logs_in_the_midst_of_a_line_stops_nothing() -> None:
+    class Interrupted(io.RawIOBase):
+        signals = 1
+
+        def writable(self) -> bool:
+            return True
+
+        def write(self, data: Any) -> int:
+            if self.signals:
+                self.signals -= 1
+                out.msg("of the signal")
+            return len(data)
+
+    out = logs._Out(io.TextIOWrapper(io.BufferedWriter(Interrupted())))
+    out.msg("of the part")
+
+
+def test_a_library_that_logs_what_does_not_fit_goes_on(written: Written) -> None:
+    logs.configure(LogSection(format="json"), "gateway")
+    logs._Library().emit(logging.LogRecord("nats.client", logging.ERROR, "", 1, "in %d tries", ("no",), None))
+    assert json.loads(written()[0])["message"] == "in %d tries"

@@ -8,7 +8,7 @@ from tests.chaos.night.load import Load
 from tests.chaos.night.receiver import Posted
 
 AFTERWARDS = 45.0
-"""Seconds after an incident's end that still belong to it."""
+"""Seconds after an incident's end that still belong to it, unless another one begins."""
 
 
 class Incident(Struct):
@@ -34,7 +34,8 @@ def report(began: float, incidents: list[Incident], posted: list[Posted], load: 
         "|---|---|---|---|---|",
     ]
     for one in sorted(incidents, key=lambda one: one.began):
-        outage = load.outage(one.began, one.ended + AFTERWARDS)
+        nexts = [other.began for other in incidents if other.began > one.ended]
+        outage = load.outage(one.began, min([one.ended + AFTERWARDS, *nexts]))
         lines.append(
             f"| {_minutes(one.began - began)} | {one.name} | {one.ended - one.began:.0f} s | "
             f"{outage.ended - outage.began:.1f} s, until {outage.ended - one.began:.1f} s after its begin | "

@@ -46,9 +46,11 @@ def scraped(addresses: dict[str, str]) -> dict[str, dict[str, Family]]:
     parts: dict[str, dict[str, Family]] = {}
 
     def settled() -> bool:
-        """The projector follows a moment later."""
+        """The projector follows a moment later, and the streams are looked at now and then."""
         parts.update({part: read(get(address)) for part, address in addresses.items()})
         position = d.PROJECTION_POSITION.name
+        if total(parts["orchestrator"], d.STREAM_LAST.name, stream="MAGI_LOG") < 4:
+            return False
         return total(parts["projector"], position, projection="requests") > 0
 
     eventually(settled, "the request is in the views", 30)

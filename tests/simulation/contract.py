@@ -20,6 +20,9 @@ Case = Callable[[Callable[[], Awaitable[Bus]], str], Awaitable[Seen]]
 CASES: dict[str, Case] = {}
 QUIET = 0.15
 """Seconds in which nothing comes: then nothing will."""
+COUNTED = 0.1
+"""Seconds after which a consumer has counted what is stored: some time after the publisher was told, and no answer of
+the server's says when. Up to a millisecond was measured, on an idle machine."""
 
 
 def case(function: Case) -> Case:
@@ -80,6 +83,7 @@ class Reader:
         return self
 
     async def pull(self, batch: int = 1, expires: float = 30.0, **more: Any) -> None:
+        await asyncio.sleep(COUNTED)
         body = {"batch": batch, "expires": int(expires * 1e9), **more}
         subject = f"$JS.API.CONSUMER.MSG.NEXT.{self.stream}.{self.consumer}"
         await self.bus.publish(subject, json.dumps(body).encode(), reply=self.sub.subject)

@@ -27,7 +27,8 @@ _BYTECODE = Path(tempfile.gettempdir()) / "magi-tests-bytecode"
 
 def environment(**more: str) -> dict[str, str]:
     """Ours without MAGI's own variables, and `more`. Programs keep their bytecode, or half their start is compiling."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("MAGI_")}
+    # COLUMNS, which tests that run in parallel are given, would count for more than a terminal's own width.
+    kept = {k: value for k, value in os.environ.items() if not k.startswith("MAGI_") and k not in ("COLUMNS", "LINES")}
     if kept.pop("PYTHONDONTWRITEBYTECODE", ""):
         kept["PYTHONPYCACHEPREFIX"] = str(_BYTECODE)
     return {**kept, "NO_COLOR": "1", **more}

@@ -115,6 +115,11 @@ class Reader:
         await self.bus.publish(reply or self.last.reply, word.encode())
 
 
+def uncounted(shown: list[Any]) -> list[Any]:
+    """Without how many are pending: whether the server counts before or after the next is stored is chance."""
+    return [one[:-1] if len(one) == 5 else one for one in shown]
+
+
 async def reading(connect: Callable[[], Awaitable[Bus]], name: str, **config: Any) -> Reader:
     """A work queue with one consumer, and a reader of it."""
     bus = await connect()

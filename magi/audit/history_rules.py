@@ -32,8 +32,9 @@ class RequestCheck:
         self.link = START
         self.state = INITIAL
         self._at = 0
-        self._ballots: set[int] = set()
-        """The inbox sequences of the ballots that were counted."""
+        self._ballots: set[tuple[int, str, str]] = set()
+        """The ballots that were counted: the inbox sequence, the voter, and the status of a progress (empty: a result).
+        A message may hold several ballots, but of one voter, and of one task no two that say the same."""
 
     def take(self, event: RequestEvent, digest: str) -> list[Problem]:
         """What is wrong with the next event. Afterwards the history goes on from it, so that one fault is told once."""
@@ -95,14 +96,15 @@ def _received(before: VotingRequest, event: Received) -> list[Problem]:
     return found
 
 
-def check_cause(before: VotingRequest, ballots: set[int], event: RequestEvent) -> list[Problem]:
-    """Whether the inbox message that led to `event` is named, and can have; adds a ballot's to `ballots`."""
+def check_cause(before: VotingRequest, ballots: set[tuple[int, str, str]], event: RequestEvent) -> list[Problem]:
+    """Whether the inbox message that led to `event` is named, and can have; adds a ballot to `ballots`."""
     if event.cause < 1:
         return [Problem("cause", f"{event_name(event)} names no message of the inbox that led to it")]
     if isinstance(event, VoterProgress | VoterResult):
-        if event.cause in ballots:
+        ballot = (event.cause, event.voter_id, event.status if isinstance(event, VoterProgress) else "")
+        if ballot in ballots or any(cause == event.cause and voter != event.voter_id for cause, voter, _ in ballots):
             return [Problem("cause", f"message {event.cause} of the inbox has led to an event of a voter already")]
-        ballots.add(event.cause)
+        ballots.add(ballot)
     elif isinstance(event, Adjudicated) and event.decided_by == "deadline" and before.received:
         submission = before.received.cause  # it is what comes again at the deadline
         if event.cause != submission:

@@ -75,6 +75,17 @@ class ResultBallot(Struct, frozen=True, kw_only=True, tag="result", omit_default
 
 
 Ballot = ProgressBallot | ResultBallot
+
+AT_ONCE = 64
+"""Ballots in one message, at most."""
+
+
+class Ballots(Struct, frozen=True, kw_only=True, tag="ballots"):
+    """Several ballots of one voter, for requests of one partition, each as if it had come alone, in this order."""
+
+    ballots: Annotated[tuple[Ballot, ...], Meta(min_length=1, max_length=AT_ONCE)]
+
+
 InboxMessage = Submission | ProgressBallot | ResultBallot
 
 
@@ -101,4 +112,13 @@ class Opinion(Struct, frozen=True):
 encode = msgspec.json.Encoder().encode
 decode_task = msgspec.json.Decoder(Task).decode
 decode_ballot = msgspec.json.Decoder(Ballot).decode
-decode_inbox = msgspec.json.Decoder(InboxMessage).decode
+_decode_inbox = msgspec.json.Decoder(InboxMessage | Ballots).decode
+
+
+def decode_inbox(data: bytes) -> tuple[InboxMessage, ...]:
+    """What a message of the inbox holds: a submission, or ballots in the order in which they were said.
+
+    Raises msgspec's DecodeError, UnicodeDecodeError, RecursionError.
+    """
+    message = _decode_inbox(data)
+    return message.ballots if isinstance(message, Ballots) else (message,)

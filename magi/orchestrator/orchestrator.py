@@ -163,28 +163,39 @@ class Orchestrator:
         yield d.VOTER_ACTIVE, {str(n): float(v.status == "active") for n, v in voters if v.status != "revoked"}
 
     async def _receive(self, msg: Msg) -> None:
-        item = parse(msg)
+        items = parse(msg)
+        partition, delivery = items[0].partition, items[0].delivery
         # Whatever it is: it has a number, and one that is left out would pass for lost.
-        if not self._arrivals.came(item.partition, item.delivery, now_ms()):
-            log.info("delivery_lost", partition=item.partition, before=item.delivery.number)
+        if not self._arrivals.came(partition, delivery, now_ms()):
+            log.info("delivery_lost", partition=partition, before=delivery.number)
+        if delivery.sequence in self._in_hand:
+            return
+        self._in_hand.add(delivery.sequence)
+        try:
+            for item in items:
+                await self._take_in(item)
+        except Exception:
+            self._in_hand.discard(delivery.sequence)  # it isn't acknowledged, and must be heard when it comes again
+            raise
+
+    async def _take_in(self, item: Item | BadItem) -> None:
+        if isinstance(item, Item) and not self._supervision.takes(item):
+            self._counted.came(item)
+            self._requests.accept(item)
+            return
         if isinstance(item, BadItem):
             # Not what is wrong with it: that quotes it.
             log.warning("bad_item", kind=item.kind, sender=item.sender, code=item.code)
             self._supervision.unreadable(item)
             if item.kind == "ballot":
                 await self._effects.refuse_ballot(item.sender, item.task_id, item.code, item.problem)
+        if item.whole.handled():
             await self._effects.acknowledge(item.reply)
-            return
-        if item.delivery.sequence in self._in_hand:
-            return
-        if self._supervision.takes(item):
-            await self._effects.acknowledge(item.reply)
-            return
-        self._counted.came(item)
-        self._in_hand.add(item.delivery.sequence)
-        self._requests.accept(item)
+        self._done(item)
 
-    def _done(self, item: Item) -> None:
+    def _done(self, item: Item | BadItem) -> None:
+        if not item.whole.let_go():
+            return
         full = len(self._in_hand) >= IN_HAND // 2
         self._in_hand.discard(item.delivery.sequence)
         if full and len(self._in_hand) < IN_HAND // 2:

@@ -284,7 +284,8 @@ class Requests:
         if request.state.verdict and request.timer:
             await self._effects.acknowledge(request.timer)
             request.timer = ""
-        await self._effects.acknowledge(item.reply)
+        if item.whole.handled():
+            await self._effects.acknowledge(item.reply)
 
     async def _decide(self, request: _Request, item: Item, command: Callable[[], Command]) -> list[RequestEvent]:
         """Decide and append; decide anew on what somebody else appended in between. Raises Refused, StoreError."""

@@ -10,6 +10,7 @@ import inspect
 import threading
 import uuid
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -19,7 +20,7 @@ from nats.aio.msg import Msg
 import magi
 from magi.domain.clock import milliseconds
 from magi.domain.ids import VoterId
-from magi.domain.messages import Opinion, ProgressBallot, ResultBallot, Task, decode_task, encode
+from magi.domain.messages import Opinion, ProgressBallot, ResultBallot, Task, decode_task
 from magi.eventstore import subjects
 from magi.eventstore.bus import Bus, BusError, Rejected
 from magi.eventstore.consumers import TASK_ACK_WAIT
@@ -31,6 +32,7 @@ from magi.eventstore.streams import StreamsError
 from magi.telemetry.instruments import Reading
 from magi.telemetry.stages import SEND_BALLOT
 from magi.telemetry.tracing import Span
+from magi.voters.ballot_box import BallotBox
 from magi.voters.metrics import VoterMetrics
 from magi.voters.spans import judging
 from magi.voters.telling import in_short, tell_failed, tell_sent, tell_taken
@@ -96,6 +98,7 @@ class VoterAgent:
             host=host_name(),
         )
         self._recent = Recent()
+        self._box = BallotBox(bus, now_ms)
         self._presence = Presence(bus, instance, self._as_it_is)
 
     async def start(self) -> None:
@@ -119,6 +122,7 @@ class VoterAgent:
                 task.cancel()
             if late:
                 await asyncio.wait(late, timeout=1.0)  # a judge may not heed that it is cancelled
+        self._box.close()
         if self._keeper:
             self._keeper.cancel()
 
@@ -186,15 +190,14 @@ class VoterAgent:
         taken = now_ms()
         tell_taken(self.voter, task)
         self._taken.add(msg.reply)
-        progress = asyncio.create_task(self._send(task, ProgressBallot(task_id=task.task_id), "progress", span))
+        self._put(task, ProgressBallot(task_id=task.task_id), deadline, span)
         try:
             ballot = await self._vote(task, (deadline - now_ms()) / 1000)
-            await progress
             if ballot is None:
                 span.failed("tried_again")
                 await self._bus.publish(msg.reply, b'-NAK {"delay":%d}' % int(RETRY_AFTER * 1e9))
                 return
-            await self._send(task, ballot, "result", span)
+            await self._put(task, ballot, deadline, span)
             span.note("magi.vote", ballot.vote)
             tell_sent(self.voter, task, ballot, now_ms() - taken)
             await self._bus.publish(msg.reply, b"+ACK")
@@ -203,7 +206,6 @@ class VoterAgent:
             raise
         finally:
             self._taken.discard(msg.reply)
-            progress.cancel()
 
     async def _vote(self, task: Task, left: float) -> ResultBallot | None:
         """The judge's vote; None when it raised, or didn't end in time, and the task is to be tried again."""
@@ -239,29 +241,18 @@ class VoterAgent:
         async with asyncio.timeout(left):
             return await said
 
-    async def _send(self, task: Task, ballot: ProgressBallot | ResultBallot, kind: str, span: Span) -> None:
-        """Put a ballot into the inbox, trying until the deadline: once it is acknowledged it can't be lost."""
+    def _put(
+        self, task: Task, ballot: ProgressBallot | ResultBallot, deadline: int, span: Span
+    ) -> "asyncio.Future[None]":
+        """Put a ballot into the box; what comes back is done once it can't be lost any more."""
         if not isinstance(task.ballot_subject, str):
             raise BusError(f"task {task.task_id} has no ballot_subject")
-        with span.child(SEND_BALLOT, task.ballot_subject) as sending:
-            sending.note("magi.ballot", kind)
-            data = encode(msgspec.structs.replace(ballot, traceparent=sending.traceparent))
-            await self._store(task, data, kind)
-
-    async def _store(self, task: Task, data: bytes, kind: str) -> None:
-        assert isinstance(task.ballot_subject, str)
-        headers = {"Nats-Msg-Id": f"{task.task_id}:{kind}"}
-        pause = 0.05
-        while True:
-            try:
-                await self._bus.store(task.ballot_subject, data, headers)
-                return
-            except (BusError, Rejected) as error:
-                if now_ms() >= milliseconds(task.deadline):
-                    raise BusError(f"no ballot for {task.task_id} before its deadline: {error}") from error
-                self._bus.retries[subjects.INBOX] += 1
-                await asyncio.sleep(pause)
-                pause = min(1.0, pause * 2)
+        sending = span.child(SEND_BALLOT, task.ballot_subject)
+        sending.note("magi.ballot", "result" if isinstance(ballot, ResultBallot) else "progress")
+        traced = msgspec.structs.replace(ballot, traceparent=sending.traceparent)
+        stored = self._box.put(task.ballot_subject, traced, deadline)
+        stored.add_done_callback(partial(_sent, sending))
+        return stored
 
     async def _keep(self) -> None:
         """Say of what is open that it is being worked on, so that no other instance gets it."""
@@ -281,6 +272,12 @@ class VoterAgent:
             return
         if isinstance(notice, Refusal):
             log.warning("notice_of_refusal", voter_id=self.voter, task=notice.task_id, code=notice.code)
+
+
+def _sent(sending: Span, stored: "asyncio.Future[None]") -> None:
+    if stored.cancelled() or stored.exception():
+        sending.failed("not_stored")
+    sending.end()
 
 
 def _ballot(task: Task, opinion: Opinion) -> ResultBallot:

@@ -5,8 +5,12 @@ from typing import Any
 import msgspec
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from magi.domain.messages import (
+    AT_ONCE,
+    Ballot,
+    Ballots,
     InboxMessage,
     Opinion,
     ProgressBallot,
@@ -33,7 +37,19 @@ def as_json(message: dict[str, Any], **more: Any) -> bytes:
 @settings(max_examples=150, deadline=None)
 @given(instances(InboxMessage))  # type: ignore[arg-type]
 def test_whatever_goes_into_the_inbox_comes_out_of_it(message: InboxMessage) -> None:
-    assert decode_inbox(encode(message)) == message
+    assert decode_inbox(encode(message)) == (message,)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(instances(ProgressBallot) | instances(ResultBallot), min_size=1, max_size=AT_ONCE))
+def test_ballots_come_out_of_one_message_in_their_order(ballots: list[Ballot]) -> None:
+    assert decode_inbox(encode(Ballots(ballots=tuple(ballots)))) == tuple(ballots)
+
+
+@pytest.mark.parametrize("count", [0, AT_ONCE + 1])
+def test_nobody_sends_no_ballots_or_too_many_at_once(count: int) -> None:
+    with pytest.raises(msgspec.ValidationError, match="ballots"):
+        decode_inbox(as_json({"type": "ballots"}, ballots=[RESULT] * count))
 
 
 @settings(max_examples=50, deadline=None)
@@ -44,7 +60,7 @@ def test_a_voter_reads_the_task_that_was_sent(task: Task) -> None:
 
 def test_what_is_left_out_has_the_default_of_the_protocol() -> None:
     submission = Submission(initiator_id="agent", request_id="r", user_query="q", agent_answer="a")
-    assert decode_inbox(as_json(SUBMISSION)) == submission
+    assert decode_inbox(as_json(SUBMISSION)) == (submission,)
     assert (submission.voter_list, submission.strategy, submission.decide) == ((), "minority_rule", "all")
     assert (submission.timeout_ms, submission.metadata) == (30_000, {})
     assert decode_ballot(as_json(RESULT)) == ResultBallot(task_id="t", vote="pass", reason=None, confidence=None)

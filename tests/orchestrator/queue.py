@@ -79,7 +79,7 @@ class Queue:
         self._delivered += 1
         waiting.attempts += 1
         waiting.again = self.now + int(ACK_WAIT * 1000)
-        message = decode_inbox(waiting.data)
+        (message,) = decode_inbox(waiting.data)
         pending = sum(1 for w in self.waiting.values() if not w.attempts)
         about = Delivery(waiting.sequence, waiting.attempts, waiting.stored, pending, self._delivered)
         return Item(message, waiting.sender, aggregate_of(waiting.sender, message), 0, str(waiting.sequence), about)

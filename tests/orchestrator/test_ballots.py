@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from magi.domain import voter_commands as voters
 from magi.domain.ids import VoterId, task_id
-from magi.domain.messages import ResultBallot, encode
+from magi.domain.messages import Ballots, ProgressBallot, ResultBallot, encode
 from magi.domain.voting_request import VoterProgress, VoterResult
 from magi.eventstore import subjects
 from magi.eventstore.directory import change_voter
@@ -100,6 +100,33 @@ async def test_bad_ballots_on_a_decided_request_are_told_and_move_nothing(
     await world.until_inbox_empty()
     assert await world.history(asked.aggregate) == before
     assert orchestrator.open == 0
+
+
+async def test_ballots_that_come_in_one_message_are_each_as_if_alone(world: World, orchestrator: Orchestrator) -> None:
+    """Those of two requests, a bad one and a stranger's between them; it is acknowledged when all are handled."""
+    first, second = [await world.submit() for _ in range(2)]
+    await world.until_tasks(2)
+    ballots = [
+        ProgressBallot(task_id=task_id(first.aggregate, VoterId("a"))),
+        ResultBallot(task_id=task_id(first.aggregate, VoterId("a")), vote="pass"),
+        ResultBallot(task_id=task_id(first.aggregate, VoterId("b")), vote="pass"),
+        ResultBallot(task_id=task_id(first.aggregate, VoterId("a")), vote="fail"),
+        ResultBallot(task_id=task_id(second.aggregate, VoterId("a")), vote="fail"),
+    ]
+    sequence = await world.ballot(first.aggregate, "a", encode(Ballots(ballots=tuple(ballots))))
+    await world.until_refused(2)
+    await world.until_events(second.aggregate, 2)
+    await world.votes(first.aggregate, b="pass", c="pass")
+    await world.votes(second.aggregate, b="pass", c="fail")
+    await world.until_decided(first.aggregate, second.aggregate)
+    await world.until_inbox_empty()
+    assert sorted(world.codes()) == ["already_voted", "unknown_task"]
+    assert (await world.check(first.aggregate)).details == {"a": "pass", "b": "pass", "c": "pass"}
+    assert (await world.check(second.aggregate)).details == {"a": "fail", "b": "pass", "c": "fail"}
+    history = await world.history(first.aggregate)
+    assert [type(event).__name__ for event in history[1:3]] == ["VoterProgress", "VoterResult"]
+    assert [event.cause for event in history[1:3]] == [sequence, sequence]
+    assert not orchestrator._in_hand
 
 
 async def test_bad_ballots_keep_no_deadline_waiting(world: World, orchestrator: Orchestrator) -> None:

@@ -22,14 +22,14 @@ def message(subject: str, data: bytes) -> Msg:
 
 
 def bad(subject: str, data: bytes) -> BadItem:
-    item = parse(message(subject, data))
+    (item,) = parse(message(subject, data))
     assert isinstance(item, BadItem)
     assert item.reply == REPLY
     return item
 
 
 def good(subject: str, data: bytes) -> Item:
-    item = parse(message(subject, data))
+    (item,) = parse(message(subject, data))
     assert isinstance(item, Item)
     return item
 

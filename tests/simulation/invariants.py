@@ -106,9 +106,9 @@ def _ballots(world: World) -> "defaultdict[AggregateId, dict[str, int]]":
     found: defaultdict[AggregateId, dict[str, int]] = defaultdict(dict)
     for stream, message in world.stored:
         if stream == subjects.INBOX:
-            ballot = decode_inbox(message.data)
-            if isinstance(ballot, ResultBallot) and (about := split_task_id(ballot.task_id)):
-                found[about[0]].setdefault(about[1], message.time // 1_000_000)
+            for ballot in decode_inbox(message.data):
+                if isinstance(ballot, ResultBallot) and (about := split_task_id(ballot.task_id)):
+                    found[about[0]].setdefault(about[1], message.time // 1_000_000)
     return found
 
 

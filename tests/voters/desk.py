@@ -6,7 +6,7 @@ import msgspec
 
 from magi.domain.clock import rfc3339
 from magi.domain.ids import InitiatorId, RequestId, VoterId, request_aggregate, task_id
-from magi.domain.messages import Ballot, ProgressBallot, ResultBallot, Task, decode_ballot, encode
+from magi.domain.messages import Ballot, ProgressBallot, ResultBallot, Submission, Task, decode_inbox, encode
 from magi.eventstore import subjects
 from magi.eventstore.patience import patiently
 from magi.eventstore.presence import now_ms
@@ -68,7 +68,7 @@ class Desk:
             message = msgspec.json.decode(answer, type=_Get).message
             if message is None:
                 return found
-            found.append(decode_ballot(message.data))
+            found += [ballot for ballot in decode_inbox(message.data) if not isinstance(ballot, Submission)]
             start = message.seq + 1
 
     async def results(self) -> list[ResultBallot]:
@@ -81,7 +81,7 @@ class Desk:
         """Wait until that many tasks are judged and none is left; return the votes."""
 
         async def done() -> bool:
-            return (await self.world.state(subjects.INBOX)).messages >= 2 * results and await self.nothing_left()
+            return await self.nothing_left() and len(await self.ballots()) >= 2 * results
 
         await until(done, f"{results} tasks of {self.voter} are done", within)
         return await self.results()

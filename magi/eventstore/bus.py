@@ -309,13 +309,35 @@ class Bus:
         While the connection is down it is waited for. Raises Rejected (not stored), NoAck or NoStream (unknown: try
         again with the same id).
         """
-        msg = await self._ask(subject, data, headers, timeout)
-        if not msg.data:
-            raise NoStream("no stream takes this subject now")
-        ack = _decode_ack(msg.data)
-        if ack.error:
-            raise Rejected(ack.error.code, ack.error.err_code, ack.error.description)
-        return ack
+        return acknowledged(await self._ask(subject, data, headers, timeout))
+
+    def post(
+        self, subject: str, data: bytes, headers: Mapping[str, str] | None = None, timeout: float = ACK_TIMEOUT
+    ) -> "asyncio.Future[Msg]":
+        """As `store`, for who stores several things and waits for them together. See `ready` first.
+
+        What comes is for `acknowledged`; the future has Rejected, or NoAck when nothing comes or nobody is connected.
+        """
+        future: asyncio.Future[Msg] = self._loop.create_future()
+        if not self._up.is_set():
+            # A publish into nats-py's buffer would be stored long after its caller has given up.
+            future.set_exception(NoAck("not connected to NATS"))
+            return future
+        token = str(next(self._tokens))
+        try:
+            self._put(subject, f"{self._inbox}.{token}", data, headers)
+        except (BusError, Rejected) as error:
+            future.set_exception(error)
+            return future
+        self._waiting[token] = (future, self._loop.time() + timeout)
+        return future
+
+    async def ready(self, timeout: float = ACK_TIMEOUT) -> None:
+        """Wait for the connection, and until it takes more. Raises NoAck."""
+        if not self._up.is_set():
+            await self._reconnection(timeout)
+        if self.nc.congested:
+            await self.nc.room()
 
     async def request(self, subject: str, data: bytes = b"", timeout: float = ACK_TIMEOUT) -> bytes:
         """Ask and return the answer. Raises NoStream when nobody serves the subject, NoAck when no answer comes."""
@@ -330,18 +352,13 @@ class Bus:
     async def _ask(self, subject: str, data: bytes, headers: Mapping[str, str] | None, timeout: float) -> Msg:
         """Publish with a reply subject and return what comes there. Unlike nats-py's own requests this one doesn't wait
         for its time-out when the connection is lost."""
-        deadline = self._loop.time() + timeout
         if not self._up.is_set():
-            # A publish into nats-py's buffer would be stored long after its caller has given up.
+            begun = self._loop.time()
             await self._reconnection(timeout)
-        token = str(next(self._tokens))
-        future: asyncio.Future[Msg] = self._loop.create_future()
-        self._waiting[token] = (future, deadline)
-        try:
-            await self.publish(subject, data, reply=f"{self._inbox}.{token}", headers=headers)
-        except (BusError, Rejected):
-            self._waiting.pop(token, None)
-            raise
+            timeout -= self._loop.time() - begun
+        future = self.post(subject, data, headers, timeout)
+        if self.nc.congested:
+            await self.nc.room()
         return await future
 
     async def _reconnection(self, timeout: float) -> None:
@@ -367,6 +384,16 @@ class Bus:
                 self.unanswered += 1
                 future.set_exception(NoAck("nothing came in time"))
         self._sweeper = self._loop.call_later(_SWEEP, self._sweep)
+
+
+def acknowledged(answer: Msg) -> PubAck:
+    """What the answer to a publish says. Raises Rejected (not stored), NoStream (unknown)."""
+    if not answer.data:
+        raise NoStream("no stream takes this subject now")
+    ack = _decode_ack(answer.data)
+    if ack.error:
+        raise Rejected(ack.error.code, ack.error.err_code, ack.error.description)
+    return ack
 
 
 def _shown(url: str) -> str:

@@ -224,8 +224,9 @@ class FastClient(Client):
 
 def encode_headers(headers: Mapping[str, str]) -> bytes:
     """Headers as they are sent. Raises BadHeaderError for what would be another header, or another message."""
-    for text in (*headers, *headers.values()):
-        if not text.isprintable():
-            raise errors.BadHeaderError(text)
-    lines = "".join(f"{key}: {value}\r\n" for key, value in headers.items())
+    lines = ""
+    for key, value in headers.items():
+        if not key.isprintable() or not value.isprintable():
+            raise errors.BadHeaderError(value if key.isprintable() else key)
+        lines += f"{key}: {value}\r\n"
     return f"NATS/1.0\r\n{lines}\r\n".encode()

@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 import structlog
 
 from magi.domain.ids import AggregateId
-from magi.eventstore.bus import Bus, NoAck, Rejected
+from magi.eventstore.bus import Bus, BusError, NoAck, PubAck, Rejected
 from magi.eventstore.codec import Codec, digest
 from magi.eventstore.direct import BATCH, DirectReader, StoredMessage
 from magi.eventstore.history import AppendConflict, CorruptHistory, E, Head, Recorded, StoreUnavailable
@@ -102,7 +102,7 @@ class JetStreamLog(Generic[E]):
         """
         headers = {EXPECTED: str(expected)}
         try:
-            return (await self._patiently(lambda: self.bus.store(subject, data, headers))).seq
+            return (await self._publish(subject, data, headers)).seq
         except Rejected as error:
             if error.err_code not in CONFLICTS:
                 raise StoreUnavailable(f"{self.stream} refuses events: {error}") from error
@@ -113,6 +113,13 @@ class JetStreamLog(Generic[E]):
                 return there.sequence
             self.bus.conflicts[self.stream] += 1
             raise AppendConflict(f"{subject}: {error}") from error
+
+    async def _publish(self, subject: str, data: bytes, headers: dict[str, str]) -> PubAck:
+        try:
+            return await self.bus.store(subject, data, headers)  # as good as always, without what patience costs
+        except BusError:
+            self._tried_again()
+        return await self._patiently(lambda: self.bus.store(subject, data, headers))
 
     async def _patiently(self, operation: Callable[[], Awaitable[T]]) -> T:
         return await patiently(operation, self.stream, self._patience, self._tried_again)

@@ -51,8 +51,8 @@ def delivery(reply: str) -> Delivery:
     and the newer one, which has a domain and an account before the stream and a random token at the end."""
     parts = reply.split(".")
     first = 4 if len(parts) == 9 else 6
-    attempt, sequence, number, stored_ns, pending = (int(p) for p in parts[first : first + 5])
-    return Delivery(sequence, attempt, stored_ns // 1_000_000, pending, number)
+    attempt, sequence, number, stored_ns, pending = parts[first : first + 5]
+    return Delivery(int(sequence), int(attempt), int(stored_ns) // 1_000_000, int(pending), int(number))
 
 
 class _Pull(Struct, frozen=True, omit_defaults=True):

@@ -9,13 +9,14 @@ from collections.abc import Callable
 
 import msgspec
 import structlog
+from nats.aio.msg import Msg
 
 from magi.domain.errors import Refused
 from magi.domain.ids import AggregateId, VoterId, task_id
 from magi.domain.messages import Submission, Task, encode
 from magi.domain.voting_request import Received, content_digest
 from magi.eventstore import subjects
-from magi.eventstore.bus import Bus, NoAck, Rejected
+from magi.eventstore.bus import Bus, BusError, NoAck, Rejected, acknowledged
 from magi.eventstore.notices import Existing, Refusal
 from magi.telemetry.stages import SEND_TASK
 from magi.telemetry.tracing import OFF, Span
@@ -43,36 +44,45 @@ class Effects:
         full gets none: it will be missing. `span` is what this is part of. Raises BusError.
         """
         left = max(1, -(-(deadline - self._now()) // 1000))
-        headers = {"Nats-TTL": f"{left}s"}
+        ttl = f"{left}s"
+        await self._bus.ready()
+        under_way = [(voter, *self._give(aggregate, received, VoterId(voter), ttl, span)) for voter in voters]
+        got: list[str] = []
+        failed: BusError | None = None
+        for voter, sending, answer in under_way:  # each is heard, or a failure would be nobody's
+            with sending:
+                try:
+                    acknowledged(await answer)
+                    got.append(voter)
+                except Rejected as error:
+                    log.error("task_rejected", voter=voter, request=aggregate, error=str(error))
+                    sending.failed("rejected")
+                except BusError as error:
+                    sending.failed(type(error).__name__)
+                    failed = error
+        if failed:
+            raise failed
+        return tuple(got)
+
+    def _give(
+        self, aggregate: AggregateId, received: Received, voter: VoterId, ttl: str, span: Span
+    ) -> "tuple[Span, asyncio.Future[Msg]]":
+        """Send a task; what comes back is its sending, and its acknowledgement to wait for."""
         content = received.content
-
-        async def give(voter: VoterId) -> bool:
-            with span.child(SEND_TASK, subjects.tasks(voter)) as sending:
-                sending.note("magi.voter_id", voter)
-                return await publish(voter, sending)
-
-        async def publish(voter: VoterId, sending: Span) -> bool:
-            name = task_id(aggregate, voter)
-            task = Task(
-                task_id=name,
-                request_id=received.request_id,
-                user_query=content.user_query,
-                agent_answer=content.agent_answer,
-                metadata=content.metadata,
-                deadline=received.deadline,
-                ballot_subject=subjects.ballot(aggregate, voter, self._partitions),
-                traceparent=sending.traceparent or msgspec.UNSET,
-            )
-            try:
-                await self._bus.store(subjects.tasks(voter), encode(task), {**headers, "Nats-Msg-Id": name})
-            except Rejected as error:
-                log.error("task_rejected", voter=voter, request=aggregate, error=str(error))
-                sending.failed("rejected")
-                return False
-            return True
-
-        got = await asyncio.gather(*(give(VoterId(voter)) for voter in voters))
-        return tuple(voter for voter, given in zip(voters, got, strict=True) if given)
+        sending = span.child(SEND_TASK, subjects.tasks(voter))
+        sending.note("magi.voter_id", voter)
+        name = task_id(aggregate, voter)
+        task = Task(
+            task_id=name,
+            request_id=received.request_id,
+            user_query=content.user_query,
+            agent_answer=content.agent_answer,
+            metadata=content.metadata,
+            deadline=received.deadline,
+            ballot_subject=subjects.ballot(aggregate, voter, self._partitions),
+            traceparent=sending.traceparent or msgspec.UNSET,
+        )
+        return sending, self._bus.post(subjects.tasks(voter), encode(task), {"Nats-TTL": ttl, "Nats-Msg-Id": name})
 
     async def acknowledge(self, reply: str) -> None:
         """The message was handled: the inbox forgets it. Ends a timer, too. Raises NoAck without a connection."""

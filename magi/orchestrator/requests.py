@@ -26,6 +26,7 @@ from magi.domain.voting_request import (
     RequestEvent,
     Submit,
     VoterProgress,
+    VoterResult,
     VotingRequest,
     Withdraw,
     decide,
@@ -317,7 +318,9 @@ class Requests:
     def _evolve(self, request: _Request, event: RequestEvent) -> None:
         before = request.state
         request.state = evolve(before, event)
-        if not isinstance(event, VoterProgress):  # it changes nobody's load
+        if isinstance(event, VoterResult):
+            self.load[VoterId(event.voter_id)] -= 1
+        elif not isinstance(event, VoterProgress):  # it changes nobody's load
             self._count(before, -1)
             self._count(request.state, 1)
         tell(request.state, event)

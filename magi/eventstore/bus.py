@@ -152,7 +152,10 @@ class Bus:
                 return bus
             except (OSError, NatsError, TimeoutError, ValueError) as error:
                 if attempt == attempts:
-                    reason = explain(error) or bus._problem or str(error) or type(error).__name__
+                    silent = isinstance(error, TimeoutError) or "TimeoutError" in bus._problem
+                    reason = explain(error) or (
+                        "no answer in time" if silent else bus._problem or str(error) or type(error).__name__
+                    )
                     raise CannotConnect(f"can't connect to NATS at {_shown(url)}: {reason}") from error
             await asyncio.sleep(min(0.1 * 2 ** (attempt - 1), 2.0))
             attempt += 1

@@ -1,22 +1,16 @@
 """The gateway as a part: listens, lets clients in, watches over their connections, and takes its leave of them."""
 
 import asyncio
-import http
 import random
-import re
 import weakref
 from collections import Counter
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import structlog
 from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.datastructures import Headers
-from websockets.exceptions import NegotiationError
-from websockets.http11 import Request, Response
-from websockets.typing import Subprotocol
 
-from magi.domain.directory import DirectoryEvent, Principal, VoterPrincipal
+from magi.domain.directory import DirectoryEvent
 from magi.domain.initiator import InitiatorChanged
 from magi.domain.voting_request import RequestEvent
 from magi.eventstore import subjects
@@ -26,27 +20,23 @@ from magi.eventstore.directory import DirectoryView
 from magi.eventstore.log import JetStreamLog
 from magi.eventstore.tls import BadTlsFile
 from magi.gateway import farewell
+from magi.gateway.admission import SUBPROTOCOL, VOTER_PATH, Admission, is_other_version, path_of, select_subprotocol
 from magi.gateway.client import SHUTTING_DOWN, ClientSession
-from magi.gateway.coming_and_going import how_it_ended, tell_not_let_in
+from magi.gateway.coming_and_going import how_it_ended
 from magi.gateway.hub import Hub
 from magi.gateway.last_use import LastUse
 from magi.gateway.metrics import CLIENTS
 from magi.gateway.quotas import Quotas
 from magi.gateway.readiness import Readiness
-from magi.gateway.session import Services, Session, authenticate
+from magi.gateway.session import Services, Session
 from magi.gateway.settings import GatewaySettings
 from magi.gateway.tls import Certificate, find_certificate
-from magi.gateway.voters import session as voters
 from magi.gateway.voters.session import VoterServices, VoterSession
 from magi.telemetry import declarations as d
 from magi.telemetry.instruments import Reading
 
 log = structlog.get_logger(__name__)
 
-SUBPROTOCOL = Subprotocol("magi.v1")
-INITIATOR_PATHS = frozenset({"/", "/v1/initiator"})
-VOTER_PATH = "/v1/voter"
-_OTHER_VERSION = re.compile(r"/v(?!1/)[0-9]{1,9}/(initiator|voter)")
 UNSUPPORTED_VERSION = 4506
 LEAVE = 0.4
 """Seconds past the grace to take leave of NATS, which takes milliseconds, or for ever when it hangs."""
@@ -99,13 +89,13 @@ class Gateway:
         )
         self._figures = self._services.figures
         self._voters = VoterServices(bus, self._directory, settings.limits, Counter(), figures=self._figures)
+        self._admission = Admission(self._services, self._voters, self._readiness, settings.origins)
         self._sessions: set[ClientSession[Any]] = set()
         self._connections: weakref.WeakSet[ServerConnection] = weakref.WeakSet()
         """Every connection, also those that have not said yet what they want."""
         self._server: Server | None = None
         self._certificate: Certificate | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._stopping = False
 
     @property
     def port(self) -> int:
@@ -139,8 +129,8 @@ class Gateway:
                 self._serve,
                 self._settings.host,
                 self._settings.port,
-                process_request=self._admit,
-                select_subprotocol=_select_subprotocol,
+                process_request=self._admission.admit,
+                select_subprotocol=select_subprotocol,
                 subprotocols=[SUBPROTOCOL],
                 compression=None,  # 55 instead of 15 KiB a connection, and content leaks through its size
                 max_size=self._settings.limits.message_bytes,
@@ -160,7 +150,7 @@ class Gateway:
 
     async def stop(self) -> None:
         """Let nobody in, flush what is owed, close with 1012, and abort who is left when the grace is over."""
-        self._stopping = True
+        self._admission.closed = True
         loop = asyncio.get_running_loop()
         end = loop.time() + self.stops_within
         if self._server:
@@ -212,53 +202,15 @@ class Gateway:
         self._connections.add(connection)
         return connection
 
-    def _admit(self, connection: ServerConnection, request: Request) -> Response | Awaitable[Response] | None:
-        """Answer what is no handshake of a client, and whoever shows a bad token."""
-        path = _path(request)
-        if path == "/healthz":
-            return connection.respond(http.HTTPStatus.OK, "alive\n")
-        if path == "/readyz":
-            return self._say_whether_ready(connection)
-        if not _is_welcome(request.headers, self._settings.origins):
-            tell_not_let_in(connection, http.HTTPStatus.FORBIDDEN, "origin")
-            return connection.respond(http.HTTPStatus.FORBIDDEN, "origin: not allowed\n")
-        if _OTHER_VERSION.fullmatch(path) and not self._stopping:
-            return None  # `_serve` closes it by a code: a browser's page doesn't learn a status
-        if path not in INITIATOR_PATHS and path != VOTER_PATH:
-            return connection.respond(http.HTTPStatus.NOT_FOUND, "no such path\n")
-        if self._stopping:
-            return connection.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, "shutting down\n")
-        token = _bearer(request.headers)
-        if token is None:
-            return None
-        principal: Principal | VoterPrincipal | None
-        if path == VOTER_PATH:
-            principal = voters.authenticate(self._voters, token)
-        else:
-            principal = authenticate(self._services, token)
-        if principal is None:
-            tell_not_let_in(connection, http.HTTPStatus.UNAUTHORIZED, "token")
-            self._figures.errors["voter" if path == VOTER_PATH else "initiator", "unauthorized"] += 1
-            response = connection.respond(http.HTTPStatus.UNAUTHORIZED, "token: unknown, expired or revoked\n")
-            response.headers["WWW-Authenticate"] = "Bearer"
-            return response
-        connection.magi_principal = principal  # type: ignore[attr-defined]
-        return None
-
-    async def _say_whether_ready(self, connection: ServerConnection) -> Response:
-        if self._stopping or await self._readiness.problem():
-            return connection.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, "not ready\n")
-        return connection.respond(http.HTTPStatus.OK, "ready\n")
-
     def _session(self, connection: ServerConnection) -> ClientSession[Any]:
         principal = getattr(connection, "magi_principal", None)
         assert connection.request is not None
-        if _path(connection.request) == VOTER_PATH:
+        if path_of(connection.request) == VOTER_PATH:
             return VoterSession(connection, self._voters, principal)
         return Session(connection, self._services, principal)
 
     async def _serve(self, connection: ServerConnection) -> None:
-        if connection.request and _OTHER_VERSION.fullmatch(_path(connection.request)):
+        if connection.request and is_other_version(connection.request):
             await connection.close(UNSUPPORTED_VERSION, "unsupported version: expected v1")
             return
         session = self._session(connection)
@@ -269,7 +221,7 @@ class Gateway:
         log.info("connection_opened", client=session.client, remote=remote, **session.who)
         try:
             session.check_token()  # revoked between the handshake and now
-            if self._stopping:
+            if self._admission.closed:
                 session.close(SHUTTING_DOWN, farewell.reason(farewell.LEAST_SPREAD_MS))
             await session.run()
         finally:
@@ -319,31 +271,3 @@ class Gateway:
             self._quotas.on_directory()
         for session in self._sessions:
             session.on_directory()
-
-
-def _path(request: Request) -> str:
-    return request.path.partition("?")[0]
-
-
-def _bearer(headers: Headers) -> str | None:
-    """The token of an Authorization header; an empty one when the header is there and holds none."""
-    values = headers.get_all("Authorization")
-    if not values:
-        return None
-    scheme, _, token = values[0].partition(" ")
-    return token.strip() if len(values) == 1 and scheme.lower() == "bearer" else ""
-
-
-def _is_welcome(headers: Headers, origins: tuple[str, ...]) -> bool:
-    """Whether it is no browser, or one that shows a page of these origins."""
-    sent = headers.get_all("Origin")
-    return not sent or (len(sent) == 1 and sent[0] in origins)
-
-
-def _select_subprotocol(connection: Any, offered: Any) -> Subprotocol | None:
-    """`magi.v1` when it is offered, none when nothing is, else HTTP 400."""
-    if not offered:
-        return None
-    if SUBPROTOCOL in offered:
-        return SUBPROTOCOL
-    raise NegotiationError(f"expected the subprotocol {SUBPROTOCOL}")

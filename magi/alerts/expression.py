@@ -13,16 +13,13 @@ from msgspec import Struct
 
 from magi.alerts import functions, vectors
 from magi.alerts.functions import Window
+from magi.alerts.not_supported import NotSupported
 from magi.alerts.series import LOOKBACK, Labels
 from magi.alerts.store import Matcher, Selector
 from magi.alerts.vectors import CannotEvaluate, Vector, collect, only, without
 
 Scalar = Callable[[float], float]
 Instant = Callable[[float], Vector]
-
-
-class NotSupported(ValueError):
-    """A rule uses what can't be computed here, or isn't PromQL at all. The message says what."""
 
 
 class Expression(Struct, frozen=True):

@@ -55,13 +55,17 @@ class Selector:
 class Store:
     """Series by metric and labels."""
 
-    def __init__(self, selectors: Iterable[Selector]) -> None:
+    def __init__(self, selectors: Iterable[Selector], most: int = MOST_SERIES) -> None:
+        """`most`: series that are kept; of those that are not, as many are known at one time."""
+        self._most = most
         self._selectors: dict[str, list[Selector]] = {}
         for selector in selectors:
             self._selectors.setdefault(selector.name, []).append(selector)
         self._series: dict[tuple[str, Labels], Series | None] = {}
-        """None for a series that nobody asks for: it isn't matched again at each scrape."""
+        """None for a series that is not kept: it isn't matched again at each scrape, but after each sweep."""
         self._kept = 0
+        self._told = float("-inf")
+        """When it was last told that series are left out."""
         self._swept = float("-inf")
 
     @property
@@ -74,21 +78,26 @@ class Store:
         """How many series are kept."""
         return self._kept
 
+    @property
+    def known(self) -> int:
+        """How many are known by name, kept or not."""
+        return len(self._series)
+
     def take(
         self, samples: Mapping[tuple[str, Labels], float], at: float, before: Iterable[tuple[str, Labels]]
     ) -> None:
         """Add what a target told at one time; its series of the time `before` that are not among them have ended."""
         for key, value in samples.items():
-            series = self._find(key)
+            series = self._find(key, at)
             if series is not None:
                 series.append(at, value)
         for key in before:
             if key not in samples and (ended := self._series.get(key)) is not None:
                 ended.end(at)
-        if at - self._swept >= _SWEEP_EVERY:
+        if at - self._swept >= _SWEEP_EVERY or len(self._series) > 2 * self._most:
             self._sweep(at)
 
-    def _find(self, key: tuple[str, Labels]) -> Series | None:
+    def _find(self, key: tuple[str, Labels], at: float) -> Series | None:
         if key in self._series:
             return self._series[key]
         name, labels = key
@@ -97,8 +106,10 @@ class Store:
         if not found:
             self._series[key] = None
             return None
-        if self._kept >= MOST_SERIES:
-            log.error("alerts_leave_series_out", metric=name, most=MOST_SERIES)
+        if self._kept >= self._most:
+            if at - self._told >= _SWEEP_EVERY:  # one line, and not one for each of those that come with it
+                self._told = at
+                log.error("alerts_leave_series_out", metric=name, most=self._most)
             self._series[key] = None
             return None
         keep = Keep(LOOKBACK, LOOKBACK)
@@ -111,10 +122,13 @@ class Store:
         return series
 
     def _sweep(self, at: float) -> None:
-        """Forget series that have been gone for so long that nobody looks back on them."""
+        """Forget series that have been gone for so long that nobody looks back on them, and those that are not kept:
+        their labels may never come again."""
         self._swept = at
-        self._series = {key: found for key, found in self._series.items() if found is None or not found.is_past(at)}
-        left = {id(found) for found in self._series.values() if found is not None}
+        self._series = {
+            key: found for key, found in self._series.items() if found is not None and not found.is_past(at)
+        }
+        left = {id(found) for found in self._series.values()}
         self._kept = len(left)
         for selectors in self._selectors.values():
             for selector in selectors:

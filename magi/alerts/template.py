@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 
-from magi.alerts.expression import NotSupported
+from magi.alerts.not_supported import NotSupported
 
 _BRACES = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
 _SOURCE = re.compile(r"(?:\$value|\.Value)|(?:\$labels|\.Labels)\.([A-Za-z_]\w*)")

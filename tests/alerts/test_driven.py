@@ -94,7 +94,7 @@ async def test_voters_that_are_away_fail_or_judge_otherwise(nats_server: NatsSer
         await watched.ends("MagiVerdictsMoved")
 
         # One is missing at every deadline, one can't judge.
-        asked = await asyncio.gather(*(world.submit(timeout_ms=3000) for _ in range(10)))
+        asked = await asyncio.gather(*(world.submit(timeout_ms=6000) for _ in range(10)))
         for one in asked:
             await world.vote(one.aggregate, "a", "pass")
             await failed(world, one, "b")

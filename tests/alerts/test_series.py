@@ -3,6 +3,8 @@
 import random
 import sys
 
+import pytest
+
 from magi.alerts.expression import compiled
 from magi.alerts.series import Keep, Series
 from magi.alerts.store import Store
@@ -56,3 +58,20 @@ def test_a_sample_that_is_not_newer_is_dropped_and_one_speaks_for_five_minutes()
     series.append(5, 3)
     assert list(series.values) == [1]
     assert (series.at(9), series.at(10), series.at(309.9), series.at(310)) == (None, 1, 1, None)
+
+
+def test_labels_that_never_come_again_fill_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr("magi.alerts.store.log.error", lambda event, **_: told.append(event), raising=False)
+    (selector,) = compiled("x").selectors
+    store = Store([selector], most=50)
+    for round_ in range(200):
+        samples = {(name, (("n", f"{round_}-{i}"),)): 1.0 for name in ("x", "y") for i in range(20)}
+        store.take(samples, round_ * 15.0, ())
+        assert store.size <= 50
+        assert store.known <= 150
+    assert 1 <= len(told) <= 30  # once a sweep, not once a series
+    assert len(selector.series) == store.size
+    store.take({("x", (("n", "new"),)): 1.0}, 200 * 15.0 + 3600, ())
+    store.take({("x", (("n", "new"),)): 2.0}, 200 * 15.0 + 3615, ())
+    assert [series.values[-1] for series in selector.series] == [2.0]  # there is room again

@@ -5,7 +5,7 @@ import contextlib
 
 import structlog
 
-from magi.cli.context import Context
+from magi.cli.context import Context, NotRunning
 from magi.cli.settings import SettingsError
 from magi.cli.top.seen import Registered
 from magi.eventstore import subjects
@@ -58,7 +58,7 @@ class BusView:
         while True:
             try:
                 await self._watch(ctx)
-            except (BusError, CannotConnect, Rejected, SettingsError, StoreError, TimeoutError) as error:
+            except (BusError, CannotConnect, NotRunning, Rejected, SettingsError, StoreError, TimeoutError) as error:
                 log.debug("directory_not_read", error=str(error))
             finally:
                 self.registered = None

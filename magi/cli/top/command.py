@@ -2,7 +2,6 @@
 
 import logging
 import re
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +11,7 @@ import typer
 
 from magi.cli.context import NotRunning, run_async
 from magi.cli.options import Data
-from magi.cli.terminal import reporting, write, write_json
+from magi.cli.terminal import reporting, width, write, write_json
 
 if TYPE_CHECKING:
     from magi.cli.top.places import Places
@@ -101,7 +100,7 @@ def _print_once(places: "Places", interval: float, size: tuple[int, int] | None,
     from magi.cli.top.view import View
 
     frame, trends = run_async(one_frame(places, interval))
-    terminal = shutil.get_terminal_size().columns if sys.stdout.isatty() and not svg else PRINTED
+    terminal = PRINTED if svg else width() or PRINTED
     columns, lines = size or (terminal, natural_height(frame, terminal))
     drawn = without_blank_ends(draw(frame, trends, View(), columns, lines)[:-1])  # without the keys
     if svg:

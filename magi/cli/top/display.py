@@ -64,6 +64,7 @@ class Display:
 
     def show(self, lines: Sequence[Text]) -> None:
         """Draw the lines that are not there yet: little is sent, and nothing flickers. Raises OSError."""
+        self._console.width, _ = self.size  # its own goes by COLUMNS, which may be of another terminal
         with self._console.capture() as captured:
             for line in lines:
                 self._console.print(line, overflow="crop", no_wrap=True, crop=False)

@@ -6,7 +6,7 @@ from rich.text import Text
 
 from magi.cli.top.frame import PartLine
 from magi.cli.top.table import Column, cut, heading, table
-from magi.cli.top.words import DIM, NOTHING, STYLES, age, count, joined, mark, percent, said, seconds, size
+from magi.cli.top.words import DIM, NOTHING, STYLES, age, count, estimated, joined, mark, percent, said, size
 
 COLUMNS = (
     Column("", "left"),
@@ -52,7 +52,7 @@ def _row(line: PartLine) -> list[Text]:
         said(age(line.up_seconds)),
         said(percent(line.cpu)),
         said(size(line.memory_bytes)),
-        said(seconds(line.loop_lag), STYLES["warning"] if (line.loop_lag or 0) > LAG else ""),
+        said(estimated(line.loop_lag), STYLES["warning"] if (line.loop_lag or 0) > LAG else ""),
         said(count(line.reconnects), "yellow" if line.reconnects else DIM),
         said(line.address, DIM),
         said(line.says if down else "", STYLES[line.level]),

@@ -7,7 +7,7 @@ from rich.text import Text
 from magi.cli.top.frame import Latency, Requests, Shares
 from magi.cli.top.spark import greatest, spark
 from magi.cli.top.table import Column, cut, heading, table
-from magi.cli.top.words import DIM, NOTHING, STYLES, count, joined, per_second, percent, said, seconds
+from magi.cli.top.words import DIM, NOTHING, STYLES, count, estimated, joined, per_second, percent, said, seconds
 
 Trends = Mapping[str, Sequence[float | None]]
 _LABEL = 12
@@ -69,18 +69,19 @@ def _errors(errors: Mapping[str, float]) -> Text:
 
 
 def draw_latencies(latencies: Sequence[Latency], trends: Trends, width: int, height: int) -> list[Text]:
-    """The section, with its heading: p50 and p99 of the last minute, and the p99 of each of the last looks."""
+    """The section, with its heading: p50 and p99 of the last minute, and the p99 of each of the last looks. All
+    are estimates, from the buckets of histograms."""
     if height <= 1:
         return []
     columns = (
         Column("", "left"),
-        Column("p50", least_wide=7),
-        Column("p99", least_wide=7),
+        Column("p50", least_wide=8),
+        Column("p99", least_wide=8),
         Column("", "left", 5),
-        *([Column("at most", keep=4, least_wide=7)] if width >= SCALED else []),
+        *([Column("at most", keep=4, least_wide=8)] if width >= SCALED else []),
     )
     name = max((len(latency.name) for latency in latencies), default=0)
-    room = max(0, width - name - 7 * (len(columns) - 2) - 2 * (len(columns) - 1))
+    room = max(0, width - name - 8 * (len(columns) - 2) - 2 * (len(columns) - 1))
     rows = []
     for latency in latencies[: height - 2]:
         shown = list(trends.get(latency.trend, ()))[-room:] if room else []
@@ -88,10 +89,10 @@ def draw_latencies(latencies: Sequence[Latency], trends: Trends, width: int, hei
         rows.append(
             (
                 said(latency.name, DIM),
-                said(seconds(latency.p50), style),
-                said(seconds(latency.p99), "bold" if latency.recent else DIM),
+                said(estimated(latency.p50), style),
+                said(estimated(latency.p99), "bold" if latency.recent else DIM),
                 spark(shown, room, "magenta"),
-                said(seconds(greatest(shown)) if greatest(shown) else "", DIM),
+                said(estimated(greatest(shown)) if greatest(shown) else "", DIM),
             )[: len(columns)]
         )
     note = "last minute" if any(latency.recent for latency in latencies) else "since the start"

@@ -6,7 +6,7 @@ from rich.text import Text
 
 from magi.cli.top.frame import VoterLine
 from magi.cli.top.table import Column, heading, table
-from magi.cli.top.words import DIM, NOTHING, STYLES, age, count, mark, per_second, percent, said, seconds
+from magi.cli.top.words import DIM, NOTHING, STYLES, age, count, estimated, mark, per_second, percent, said
 from magi.cli.top.words import joined as _joined
 
 COLUMNS = (
@@ -20,8 +20,8 @@ COLUMNS = (
     Column("pass", keep=7, least_wide=5),
     Column("fail", keep=7, least_wide=5),
     Column("abst", keep=3, least_wide=5),
-    Column("p50", keep=2, least_wide=6),
-    Column("p95", keep=6, least_wide=6),
+    Column("p50", keep=2, least_wide=7),
+    Column("p95", keep=6, least_wide=7),
     Column("missed", keep=7),
     Column("failed", keep=5),
     Column("last vote", keep=2, least_wide=7),
@@ -57,8 +57,8 @@ def _row(line: VoterLine) -> list[Text]:
         said(percent(line.votes.share("pass")), share),
         said(percent(line.votes.share("fail")), share),
         said(percent(line.votes.share("abstain")), share),
-        said(seconds(line.p50), share),
-        said(seconds(line.p95), share),
+        said(estimated(line.p50), share),
+        said(estimated(line.p95), share),
         said(count(line.missing), STYLES["critical"] if line.missing else DIM),
         said(count(line.failed), "yellow" if line.failed else DIM),
         said(_last_vote(line), DIM),

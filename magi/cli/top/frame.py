@@ -76,6 +76,7 @@ class Latency(Struct, frozen=True):
     trend: str
     """The name of its trend, in the recorder."""
     p50: float | None
+    """Estimated from a histogram, as all quantiles here: it lies in the right bucket, and where in it is a guess."""
     p99: float | None
     per_second: float
     recent: bool

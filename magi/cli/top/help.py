@@ -16,7 +16,7 @@ KEYS = (
 )
 FIGURES = (
     ("rates", "a second, over the last ten seconds"),
-    ("p50 p95 p99", "of the last minute; dim: since the start, as nothing was of late"),
+    ("p50 p95 p99", "~: estimated from histograms, of the last minute; dim: since the start, as nothing was of late"),
     ("pass fail abst", "shares of a voter's votes, likewise"),
     ("missed failed", "deadlines without its vote, tasks it couldn't judge: in 5 minutes"),
     ("own share", "what a request cost of MAGI's own time, without the voters'"),

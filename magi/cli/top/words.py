@@ -69,6 +69,12 @@ def seconds(value: float | None) -> str:
     return f"{value:.1f} s" if value < 9.95 else age(value)
 
 
+def estimated(value: float | None) -> str:
+    """A duration that was estimated, as a quantile is from the buckets of a histogram: ``~12 ms``."""
+    shown = seconds(value)
+    return shown if shown == NOTHING else f"~{shown}"
+
+
 def age(value: float | None) -> str:
     """How long something is ago or lasts: ``45 s``, ``2m05s``, ``3h04m``, ``2d03h``."""
     if value is None:

@@ -15,6 +15,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from magi.alerts.settings import AlertSettings
+from magi.cli.setting_forms import problem_of_form
+from magi.cli.setting_words import expected, given
 from magi.gateway.settings import GatewaySettings
 from magi.orchestrator.health import HealthSettings
 from magi.telemetry.tracing_settings import TracingSettings
@@ -47,7 +49,12 @@ class NatsSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """The file with its key."""
     monitor_url: str = ""
     """The server's monitoring address: the only place that tells its sync_interval."""
-    sync_interval: Annotated[str, Meta(pattern=r"^(always|any|[1-9]\d*(ms|s|m|h))$")] = "always"
+    sync_interval: Annotated[
+        str,
+        Meta(
+            pattern=r"^(always|any|[1-9]\d*(ms|s|m|h))$", description="always, any, or a duration such as 2m or 500ms"
+        ),
+    ] = "always"
     """The least durability: `always`, a duration such as `2m`, or `any` to go without looking."""
     replicas: Annotated[int, Meta(ge=1, le=5)] = 1
     """Copies of every stream."""
@@ -63,9 +70,13 @@ class OrchestratorSection(Struct, frozen=True, forbid_unknown_fields=True):
     """Of the inbox. Changed by `magi streams apply` and at the start of `magi serve`, while the inbox is empty."""
     panel_size: Annotated[int, Meta(ge=1, le=64)] = 5
     """The most voters of a panel that nobody named."""
-    default_group: Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,64}$")] = "default"
+    default_group: Annotated[
+        str, Meta(pattern=r"^[a-z0-9_-]{1,64}$", description="a name of a-z, 0-9, _ and -, at most 64 of them")
+    ] = "default"
     """The group that such a panel is chosen from."""
-    default_panel: Annotated[str, Meta(pattern=r"^[a-z0-9_-]{0,64}$")] = ""
+    default_panel: Annotated[
+        str, Meta(pattern=r"^[a-z0-9_-]{0,64}$", description="nothing, or a panel's name of a-z, 0-9, _ and -")
+    ] = ""
     """The panel template (`magi panels`) for requests that name neither voters nor a panel; empty: the group."""
 
 
@@ -179,9 +190,12 @@ def load(
 
 def _checked(name: str, value: Any, kind: Any, source: str) -> Any:
     try:
-        return msgspec.to_builtins(msgspec.convert(value, kind, strict=not isinstance(value, str)))
-    except msgspec.ValidationError as error:
-        raise SettingsError(f"{source}: {name}: {error}") from None
+        found = msgspec.to_builtins(msgspec.convert(value, kind, strict=not isinstance(value, str)))
+    except msgspec.ValidationError:
+        raise SettingsError(f"{source}: {name}: expected {expected(kind)}, got {given(name, value)}") from None
+    if problem := problem_of_form(name, found):
+        raise SettingsError(f"{source}: {name}: {problem}")
+    return found
 
 
 def _get(settings: Any, name: str) -> Any:
@@ -201,6 +215,8 @@ def _from_file(file: Path | None, types: Mapping[str, Any]) -> dict[str, Any]:
         raise SettingsError(f"{file}: can't be read: {error.strerror}") from None
     found: dict[str, Any] = {}
     for name, value in _flat(tree, types):
+        if any(known.startswith(f"{name}.") for known in types):
+            raise SettingsError(f"{file}: {name}: expected a table, [{name}], got {given(name, value)}")
         if name not in types:
             raise SettingsError(f"{file}: {name}: no such setting{_did_you_mean(name, types)}")
         found[name] = value

@@ -61,7 +61,7 @@ async def traced(ctx: Context, part: str) -> AsyncIterator[Traces]:
             tls_ca=settings.tls_ca,
         )
     except (BadHeaders, OSError, ValueError) as error:
-        raise SettingsError(f"tracing: {error}") from error
+        raise SettingsError(f"tracing.endpoint, tracing.headers_file or tracing.tls_ca: {error}") from error
     traces.spans = recorder.spans
     tracing.record_with(recorder)
     log.info("tracing", url=settings.url, ratio=settings.ratio)

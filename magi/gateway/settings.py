@@ -4,6 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+_ORIGIN = "an origin such as https://example.org, in lower case and without a path"
 Positive = Annotated[int, Meta(ge=1)]
 
 
@@ -57,7 +58,7 @@ class GatewaySettings(Struct, frozen=True, forbid_unknown_fields=True):
     """The file with its key. Both are taken anew, within a second, when they have changed."""
     tls_ca: str = ""
     """The file with the CAs that commands check a gateway's certificate against; empty: the system's."""
-    origins: tuple[Annotated[str, Meta(pattern=r"^https?://[a-z0-9.:\[\]-]+$")], ...] = ()
+    origins: tuple[Annotated[str, Meta(pattern=r"^https?://[a-z0-9.:\[\]-]+$", description=_ORIGIN)], ...] = ()
     """The web pages, by their `Origin`, that may connect. Whoever sends none is no browser, and is let in."""
     grace_seconds: Annotated[float, Meta(ge=0)] = 3.0
     """How long a stopping gateway takes to flush what clients are still owed."""

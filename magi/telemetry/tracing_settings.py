@@ -6,16 +6,19 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+_ENDPOINT = "an address such as http://localhost:4318, without user, query and fragment"
+_NAME = "a name of letters, digits, ., _ and -, at most 64 of them"
+
 
 class TracingSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    endpoint: Annotated[str, Meta(pattern=r"^(https?://[^\s?#@]+)?$")] = ""
+    endpoint: Annotated[str, Meta(pattern=r"^(https?://[^\s?#@]+)?$", description=_ENDPOINT)] = ""
     """The OTLP/HTTP address of a collector, such as `http://localhost:4318`; empty: no tracing. It is shown in logs: a
     key belongs into `headers_file`."""
     ratio: Annotated[float, Meta(ge=0, le=1)] = 1.0
     """The share of requests that are traced."""
-    service: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")] = "magi"
+    service: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$", description=_NAME)] = "magi"
     """How the parts' names begin: `magi-gateway`, `magi-orchestrator`, `magi-voters`."""
-    resource: tuple[Annotated[str, Meta(pattern=r"^[^\s=]+=")], ...] = ()
+    resource: tuple[Annotated[str, Meta(pattern=r"^[^\s=]+=", description="name=value")], ...] = ()
     """What else is said of each part, as `name=value`."""
     headers_file: str = ""
     """The file with headers for the collector, `Name: value` a line, such as a key; empty: none."""
@@ -46,8 +49,10 @@ def read_headers(file: str) -> dict[str, str]:
         return {}
     try:
         lines = Path(file).read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadHeaders(f"{file}: can't be read: {type(error).__name__}") from None
+    except UnicodeDecodeError:
+        raise BadHeaders(f"{file}: it is not text") from None
+    except OSError as error:
+        raise BadHeaders(f"{file}: {error.strerror or type(error).__name__}") from None
     found: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.startswith("#"):

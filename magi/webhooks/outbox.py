@@ -4,7 +4,6 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import structlog
 from aiohttp import ClientSession
@@ -13,7 +12,10 @@ from msgspec import Struct
 from magi.webhooks.addresses import WITH_PRIVATE, checked_url
 from magi.webhooks.client import CallError, open_session
 from magi.webhooks.delivery import Pauses, deliver
+from magi.webhooks.secret_file import read_secret
 from magi.webhooks.signing import Secret
+
+__all__ = ["Outbox", "read_secret"]
 
 log = structlog.get_logger(__name__)
 
@@ -23,11 +25,6 @@ GIVE_UP_AFTER = 300.0
 """Seconds until a message that nobody takes is dropped: so long a restart of the receiver may take."""
 ATTEMPT = 10.0
 """Seconds that one try may take."""
-
-
-def read_secret(path: str) -> list[Secret]:
-    """The secret in a file, or none when no file is named. Raises OSError, UnicodeDecodeError, BadSecret."""
-    return [Secret(Path(path).read_text("utf-8").strip())] if path else []
 
 
 class _Message(Struct, frozen=True):

@@ -31,7 +31,7 @@ async def stop_leftover(
     """
     if pid is None or not is_ours(pid, program, over):
         return
-    _log.warning("stopping a server that a killed MAGI left behind", server=name, pid=pid)
+    _log.warning("leftover_stopped", server=name, pid=pid)
     for number, seconds in (*steps, (signal.SIGKILL, 5.0)):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)

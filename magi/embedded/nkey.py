@@ -4,8 +4,6 @@ import os
 import re
 from pathlib import Path
 
-import nkeys
-
 from magi.embedded.errors import EmbeddedError
 from magi.embedded.files import write_atomically
 
@@ -14,6 +12,8 @@ _PUBLIC_USER_KEY = re.compile(r"U[A-Z2-7]{55}\Z")
 
 def generate() -> tuple[str, str]:
     """A new user key: (public, seed). The seed (`SU…`) is the secret, and all that a client needs to connect."""
+    import nkeys  # here, and below: it is slow to import, and most commands know their keys
+
     seed: bytes = nkeys.encode_seed(os.urandom(32), nkeys.PREFIX_BYTE_USER)
     text = seed.decode()
     return public_key(text), text
@@ -21,6 +21,8 @@ def generate() -> tuple[str, str]:
 
 def public_key(seed: str) -> str:
     """The public key (`U…`) that belongs to a seed. Raises ValueError when it is no user's seed."""
+    import nkeys
+
     try:
         key: bytes = nkeys.from_seed(bytearray(seed.encode())).public_key
     except (nkeys.ErrInvalidSeed, nkeys.ErrInvalidPrefixByte, ValueError) as error:

@@ -101,11 +101,11 @@ class Supervisor:
             ended_at = time.monotonic()
             failures = 1 if ended_at - ready_at >= STEADY else failures + 1
             last = f"it ended {ended_at - ready_at:.1f} s after its start with exit code {exit_code}"
-            _log.warning("server ended by itself", server=self._name, exit_code=exit_code, failures=failures)
+            _log.warning("server_ended", server=self._name, exit_code=exit_code, failures=failures)
             child, failures = await self._again(failures, last)
             self._child = child
             restarted = ServerRestarted(self._name, exit_code, time.monotonic() - ended_at)
-            _log.info("server runs again", server=self._name, pid=child.pid, seconds=round(restarted.seconds, 3))
+            _log.info("server_restarted", server=self._name, pid=child.pid, seconds=round(restarted.seconds, 3))
             self._on_restart(restarted)
 
     async def _again(self, failures: int, last: str) -> tuple[Child, int]:
@@ -117,6 +117,6 @@ class Supervisor:
             except EmbeddedError as error:
                 failures += 1
                 last = str(error)
-                _log.warning("server did not start again", server=self._name, error=last, failures=failures)
-        _log.error("server given up", server=self._name, failures=failures - 1)
+                _log.warning("server_not_restarted", server=self._name, error=last, failures=failures)
+        _log.error("server_given_up", server=self._name, failures=failures - 1)
         raise ServerFailed(self._name, failures - 1, last)

@@ -144,7 +144,7 @@ def kept(file: Path) -> tuple[NatsUser, ...]:
     except FileNotFoundError:
         return ()
     except (OSError, ValueError) as error:
-        _log.warning("users of the last run are lost; they are set again from the directory", error=str(error))
+        _log.warning("nats_users_lost", error=str(error))
         return ()
 
 

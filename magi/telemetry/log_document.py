@@ -5,14 +5,15 @@
 import sys
 from collections.abc import Iterable, Iterator
 
-from magi.telemetry.steps import AROUND, FLOW, Step
+from magi.telemetry.steps import AROUND, FLOW, SERVERS, Step
 
 _HEAD = """\
 # Logs
 
 Every part writes its log to stderr, an event a line: JSON where it isn't a terminal, else columns for people. Under
-`magi serve` the parts' logs are files, `DATA/logs/gateway.log` and so on, and its own goes to its stderr. A file of more
-than 10 MiB becomes `gateway.log.old`, which replaces the one before.
+`magi serve` the parts' logs are files, `DATA/logs/gateway.log` and so on, and its own goes to its stderr: on a terminal
+from `warning` on, as long as nobody has set the level. A file of more than 10 MiB becomes `gateway.log.old`, which
+replaces the one before.
 
 | setting | |
 |---|---|
@@ -122,6 +123,8 @@ def _sections() -> Iterator[str]:
     yield from _table(FLOW)
     yield "\n## Around it\n\n"
     yield from _table(AROUND)
+    yield "\n## Servers and parts that `magi serve` keeps running\n\n"
+    yield from _table(SERVERS)
     yield (
         "\nAll other events are about a part's own state or about something that went wrong, and come from `warning` on"
         " when somebody should look.\n\n"

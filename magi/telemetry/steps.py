@@ -7,7 +7,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-Level = Literal["debug", "info", "warning"]
+Level = Literal["debug", "info", "warning", "error"]
 Part = Literal["gateway", "orchestrator", "voters", "projector", "serve"]
 Each = Literal["request", "vote", "event", "refusal", "failure", "connection", "change"]
 
@@ -142,7 +142,7 @@ CONNECTION_REFUSED = Step(
     "refusal",
     ("status", "why", "remote"),
     "A handshake got this HTTP status: its token is not valid, or it comes from a page of another origin. At `debug`, "
-    "since anybody can cause it; bad tokens are counted in `magi_gateway_errors_total`, as `unauthorized`",
+    "since anybody can cause it; both are counted in `magi_gateway_errors_total`, as `unauthorized` and `origin`",
 )
 MESSAGE_REFUSED = Step(
     "message_refused",
@@ -188,3 +188,51 @@ FLOW = (
 """What one request leaves, in about this order."""
 AROUND = (CONNECTION_OPENED, CONNECTION_REFUSED, MESSAGE_REFUSED, CONNECTION_CLOSED, DIRECTORY_CHANGED)
 STEPS = (*FLOW, *AROUND)
+"""Of requests, and of who asks and administers."""
+
+SERVERS = (
+    Step(
+        "server_ended",
+        "warning",
+        ("serve",),
+        "failure",
+        ("server", "exit_code", "failures"),
+        "nats-server, Postgres or a part ended by itself, so many times in a row; it is started again",
+    ),
+    Step(
+        "server_restarted", "info", ("serve",), "failure", ("server", "pid", "seconds"), "It runs again, after so long"
+    ),
+    Step(
+        "server_not_restarted",
+        "warning",
+        ("serve",),
+        "failure",
+        ("server", "error", "failures"),
+        "It did not start; it is tried again",
+    ),
+    Step(
+        "server_given_up",
+        "error",
+        ("serve",),
+        "failure",
+        ("server", "failures"),
+        "It ended or did not start so many times in a row, and is not tried again at once",
+    ),
+    Step(
+        "leftover_stopped",
+        "warning",
+        ("serve",),
+        "failure",
+        ("server", "pid"),
+        "At its start: a server that a killed `magi serve` left behind is stopped",
+    ),
+    Step(
+        "nats_users_lost",
+        "warning",
+        ("serve",),
+        "failure",
+        ("error",),
+        "Those of the last run can't be read; they are set again from the directory",
+    ),
+)
+"""What keeps servers and parts running, in the log of `magi serve`."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import socket
 
 import pytest
 import structlog
@@ -10,6 +9,7 @@ import structlog
 from magi.telemetry import otlp, stages, tracing
 from magi.telemetry.otlp import OtlpRecorder
 from magi.telemetry.trace_context import new_trace_id
+from tests.ports import lasting_port
 from tests.telemetry.collector import collecting
 from tests.waiting import until
 
@@ -19,13 +19,6 @@ GIVEN = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 def recorder(url: str, **options: object) -> OtlpRecorder:
     return OtlpRecorder(f"{url}/v1/traces", "magi-test", version="1", instance="a", **options)  # type: ignore[arg-type]
-
-
-def unused() -> int:
-    """A port where nobody listens."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def spans(to: OtlpRecorder, number: int) -> None:
@@ -73,7 +66,7 @@ async def test_a_span_comes_to_the_collector_as_it_was() -> None:
 async def test_a_collector_that_is_gone_costs_spans_only_and_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(otlp, "POST_SECONDS", 0.2)
     monkeypatch.setattr(otlp, "EVERY_MS", 20.0)
-    port = unused()
+    port = lasting_port()
     with structlog.testing.capture_logs() as logs:
         it = recorder(f"http://127.0.0.1:{port}")
         for failed in (1, 2):

@@ -11,9 +11,9 @@ from magi.cli.actions_report import Action, Wanted, action_of, show_actions, to_
 from magi.cli.context import Context, run_async
 from magi.cli.directory import directory_of
 from magi.cli.options import Data
-from magi.cli.serve import until_stopped
 from magi.cli.terminal import reporting, write, write_json
 from magi.cli.times import parse_time
+from magi.cli.until_stopped import until_stopped
 from magi.domain.directory import DirectoryEvent
 from magi.eventstore import subjects
 from magi.eventstore.follow import Follower

@@ -31,16 +31,6 @@ def rules_of(settings: AlertSettings) -> Rules:
     return load_rules(Path(settings.rules) if settings.rules else FILE)
 
 
-def check_alerts(ctx: Context) -> None:
-    """Whether rules of one's own can be used, before anything is started. Raises SettingsError."""
-    settings = ctx.settings.alerts
-    if settings.enabled and settings.rules:
-        try:
-            rules_of(settings)
-        except RulesError as error:
-            raise SettingsError(f"alerts.rules: {error}") from error
-
-
 def of_serve(ctx: Context) -> Callable[[], list[Target]]:
     """The parts of a `magi serve`, as far as they have come up."""
 
@@ -102,7 +92,7 @@ async def _outbox(settings: AlertSettings) -> AsyncIterator["Outbox | None"]:
     try:
         outbox = Outbox(settings.webhook_url, read_secret(settings.webhook_secret_file))
     except (OSError, ValueError) as error:
-        raise SettingsError(f"alerts: {error}") from error
+        raise SettingsError(f"alerts.webhook_url or alerts.webhook_secret_file: {error}") from error
     await outbox.start()
     try:
         yield outbox

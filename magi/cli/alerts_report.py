@@ -26,7 +26,7 @@ def table(state: AlertsState, now: float) -> Text:
             text.append(f"{'':10}what to do: {printable(alert.runbook)}\n", "dim")
     for target in state.targets:
         if not target.up:
-            text.append(f"not scraped: the {target.part} at {target.address}\n", "yellow")
+            text.append(f"not scraped: the {target.part or 'part'} at {target.address}\n", "yellow")
     for rule, why in state.failing.items():
         text.append(f"can't be evaluated: {printable(rule)}: {printable(why)}\n", "yellow")
     if not state.alerts:
@@ -55,6 +55,12 @@ def as_json(state: AlertsState) -> str:
             }
         )
     ).decode()
+
+
+def not_yet_json() -> str:
+    """The same before the first evaluation: `at` is null, and no target is known."""
+    nothing: dict[str, object] = {"at": None, "alerts": [], "targets": [], "failing": {}}
+    return msgspec.json.format(msgspec.json.encode(nothing)).decode()
 
 
 def _as_json(alert: Alert) -> dict[str, object]:

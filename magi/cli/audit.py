@@ -22,7 +22,7 @@ from magi.cli.audit_report import AuditReport, audit_report, show_audit
 from magi.cli.context import Context, run_async
 from magi.cli.histories import load_history, open_log
 from magi.cli.history import Initiator
-from magi.cli.local import LOCAL
+from magi.cli.local_token import LOCAL
 from magi.cli.options import Data, Json
 from magi.cli.terminal import progress, reporting, write, write_json
 from magi.domain.clock import milliseconds

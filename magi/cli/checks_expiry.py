@@ -35,7 +35,7 @@ class Certificate(Struct, frozen=True):
     """How to replace it."""
 
 
-def check_certificates(ctx: Context, bus: Bus, now: int) -> list[Finding]:
+def check_certificates(ctx: Context, bus: Bus | None, now: int) -> list[Finding]:
     """Those that the settings name, and the one that nats-server showed. `now`: milliseconds since 1970."""
     gateway, nats = ctx.settings.gateway, ctx.settings.nats
     files = {
@@ -49,21 +49,23 @@ def check_certificates(ctx: Context, bus: Bus, now: int) -> list[Finding]:
     for setting, (file, renew) in files.items():
         if file:
             try:
-                found.append(Certificate(f"{setting} ({file})", _ends(Path(file)), renew))
+                # Of a chain all are needed; of CAs the new one stands beside the old one until nobody needs that.
+                ends = (max if setting.endswith("_ca") else min)(_ends(Path(file)))
+                found.append(Certificate(f"{setting} ({file})", ends, renew))
             except (OSError, ValueError) as problem:
                 problems.append(error("certificates", f"{setting} ({file}): {problem}", "is it a PEM file?"))
-    if (shown := _shown_by(bus)) is not None:
+    if bus is not None and (shown := _shown_by(bus)) is not None:
         renew = "put a new one on the servers, then `nats-server --signal reload` on each"
         found.append(Certificate("nats-server's own", shown, renew))
     return [*problems, *judge_certificates(found, now)]
 
 
-def _ends(file: Path) -> int:
-    """When the first certificate in a file ends. Raises OSError, ValueError."""
+def _ends(file: Path) -> list[int]:
+    """When the certificates in a file end. Raises OSError, ValueError."""
     from cryptography import x509  # here: a tenth of a second, for those who use TLS only
 
     certificates = x509.load_pem_x509_certificates(file.read_bytes())
-    return int(min(c.not_valid_after_utc for c in certificates).timestamp() * 1000)
+    return [int(c.not_valid_after_utc.timestamp() * 1000) for c in certificates]
 
 
 def _shown_by(bus: Bus) -> int | None:

@@ -1,15 +1,14 @@
 """What every command has at hand: the data directory, the settings in force, and connections made with them."""
 
+import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
-import uvloop
 from msgspec import Struct
-from nats.aio.client import Client
 
 from magi.cli import logs
 from magi.cli.nats_access import seed_file
@@ -17,16 +16,22 @@ from magi.cli.settings import FILE, NatsSettings, Setting, Settings, SettingsErr
 from magi.cli.tls import nats_tls
 from magi.embedded.datadir import holder
 from magi.embedded.files import write_atomically
-from magi.eventstore.bus import Bus, CannotConnect
 from magi.eventstore.declarations import Overrides, StreamDeclaration, load_declarations
 from magi.eventstore.rights import Component, inbox_prefix
+
+if TYPE_CHECKING:
+    from nats.aio.client import Client
+
+    from magi.eventstore.bus import Bus
 
 T = TypeVar("T")
 DEFAULT_DATA = Path(".magi")
 _NOTE = Path("run") / "magi.json"
+LEAVE = 1.0
+"""Seconds to take leave of NATS. It takes milliseconds."""
 
 
-class NotRunning(CannotConnect):
+class NotRunning(Exception):
     """No `magi serve` is running over the data directory, and no other NATS is named."""
 
 
@@ -39,8 +44,13 @@ class ServeNote(Struct, frozen=True, kw_only=True):
     """The settings that it runs with, by their dotted names: the other commands go by them."""
 
 
+def note_file(data: Path) -> Path:
+    """Where the note of a `magi serve` is."""
+    return data / _NOTE
+
+
 def write_note(data: Path, note: ServeNote) -> None:
-    write_atomically(data / _NOTE, msgspec.json.encode(note))
+    write_atomically(note_file(data), msgspec.json.encode(note))
 
 
 def read_note(data: Path) -> ServeNote | None:
@@ -48,7 +58,7 @@ def read_note(data: Path) -> ServeNote | None:
     if holder(data) is None:
         return None
     try:
-        return msgspec.json.decode((data / _NOTE).read_bytes(), type=ServeNote)
+        return msgspec.json.decode(note_file(data).read_bytes(), type=ServeNote)
     except (OSError, msgspec.DecodeError):
         return None
 
@@ -82,14 +92,16 @@ class Context(Struct, frozen=True):
         overrides = Overrides(replicas=self.settings.nats.replicas, partitions=self.settings.orchestrator.partitions)
         return load_declarations(overrides=overrides)
 
-    async def connect(self, component: Component, name: str = "", attempts: int = 1) -> Bus:
-        """Connect to NATS as a part of MAGI, with its own seed. Raises CannotConnect, SettingsError."""
+    async def connect(self, component: Component, name: str = "", attempts: int = 1) -> "Bus":
+        """Connect to NATS as a part of MAGI, with its own seed. Raises NotRunning, CannotConnect, SettingsError."""
         nats = self.settings.nats
         if not nats.url:
             raise NotRunning(
                 f"no MAGI is running over {self.data}: start one with `magi serve`, "
                 "name its data directory with --data or MAGI_DATA, or set nats.url"
             )
+        from magi.eventstore.bus import Bus  # here: NATS takes long to import, and not every command needs it
+
         return await Bus.connect(
             nats.url,
             name=name or component,
@@ -100,20 +112,20 @@ class Context(Struct, frozen=True):
         )
 
     @contextlib.asynccontextmanager
-    async def bus(self, component: Component) -> AsyncIterator[Bus]:
+    async def bus(self, component: Component, attempts: int = 3) -> "AsyncIterator[Bus]":
         """A connection for the length of a command, as who may do what it does. What is not wrong is not logged."""
-        level = self.settings.log.level
-        quiet: Any = level if level in ("debug", "error") else "warning"
-        logs.configure(msgspec.structs.replace(self.settings.log, level=quiet))
+        logs.configure_command(self.settings.log)
         # More than one try: nats-server cuts off whoever is about to connect while it reads its users anew.
-        bus = await self.connect(component, f"magi cli, {component}", attempts=3)
+        bus = await self.connect(component, f"magi cli, {component}", attempts=attempts)
         try:
             yield bus
         finally:
-            await bus.close()
+            with contextlib.suppress(TimeoutError):  # NATS hangs: what the command has found out is told all the same
+                async with asyncio.timeout(LEAVE):
+                    await bus.close()
 
     @contextlib.asynccontextmanager
-    async def nats(self) -> AsyncIterator[Client]:
+    async def nats(self) -> "AsyncIterator[Client]":
         """The nats-py client of such a connection."""
         async with self.bus("operator") as bus:
             yield bus.nc
@@ -132,4 +144,6 @@ def _seed(nats: NatsSettings, component: Component) -> str | None:
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:
     """Run a command's coroutine to its end."""
+    import uvloop
+
     return uvloop.run(work)

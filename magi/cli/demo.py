@@ -15,11 +15,10 @@ from websockets.asyncio.client import ClientConnection, connect
 from magi.cli.context import run_async
 from magi.cli.demo_report import Outcome, show_event, show_example, show_next, show_summary
 from magi.cli.examples import Example, examples_folder, load_examples
-from magi.cli.local import token_file
-from magi.cli.serve import running, until_stopped
+from magi.cli.local_token import token_file
+from magi.cli.serve import running
 from magi.cli.tls import gateway_tls
-
-INTERRUPTED = 130
+from magi.cli.until_stopped import INTERRUPTED, until_stopped
 
 
 def demo(
@@ -33,11 +32,11 @@ def demo(
     console = Console(highlight=False)
     folder = data.absolute() if data else Path(tempfile.mkdtemp(prefix="magi-demo-"))
     try:
-        finished = run_async(until_stopped(_demo(folder, examples, console)))
+        ended_by = run_async(until_stopped(_demo(folder, examples, console)))
     finally:
         if data is None:
             shutil.rmtree(folder, ignore_errors=True)
-    if not finished:
+    if ended_by:
         raise typer.Exit(INTERRUPTED)
 
 

@@ -1,6 +1,7 @@
 """How voters and initiators are listed: rows of data, as aligned columns for people, as JSON for programs. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
@@ -9,7 +10,9 @@ from rich.text import Text
 
 from magi.cli.safe import printable_line
 from magi.domain.directory import Directory
-from magi.eventstore.presence import Instance
+
+if TYPE_CHECKING:
+    from magi.eventstore.presence import Instance
 
 STYLES = {"active": "green", "suspended": "yellow", "revoked": "red"}
 
@@ -69,7 +72,7 @@ def initiator_rows(directory: Directory, uses: Mapping[str, str] = {}, now: int 
     return rows
 
 
-def voter_rows(directory: Directory, alive: Iterable[Instance], queues: Mapping[str, Queue]) -> list[VoterRow]:
+def voter_rows(directory: Directory, alive: "Iterable[Instance]", queues: Mapping[str, Queue]) -> list[VoterRow]:
     """Every voter, by name; `alive` are the instances of voters, `queues` is by voter."""
     instances: dict[str, list[Instance]] = {}
     for instance in alive:
@@ -98,7 +101,7 @@ def voter_rows(directory: Directory, alive: Iterable[Instance], queues: Mapping[
     return rows
 
 
-def rate_of(instances: Iterable[Instance]) -> float | None:
+def rate_of(instances: "Iterable[Instance]") -> float | None:
     """Votes over votes and failures of some instances, 0 to 1; None without any."""
     counted = [(instance.succeeded, instance.failed) for instance in instances]
     succeeded, failed = sum(s for s, _ in counted), sum(f for _, f in counted)

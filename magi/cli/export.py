@@ -16,7 +16,7 @@ from magi.cli.audit import read_directory
 from magi.cli.context import Context, run_async
 from magi.cli.histories import load_history, open_log
 from magi.cli.history import Initiator
-from magi.cli.local import LOCAL
+from magi.cli.local_token import LOCAL
 from magi.cli.options import Data
 from magi.cli.selecting import Since, Until, time_of
 from magi.cli.terminal import progress, reporting, write

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from magi.audit.events import request_event
 from magi.audit.source import LogSource
 from magi.cli.history_report import Unreadable
-from magi.cli.local import LOCAL
+from magi.cli.local_token import LOCAL
 from magi.domain.errors import UnknownRequest
 from magi.domain.ids import AggregateId, InitiatorId, check_name, check_request_id, request_aggregate
 from magi.domain.voting_request import RequestEvent

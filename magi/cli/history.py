@@ -20,7 +20,7 @@ from magi.cli.history_report import (
     state_lines,
     title_line,
 )
-from magi.cli.local import LOCAL
+from magi.cli.local_token import LOCAL
 from magi.cli.options import Data
 from magi.cli.terminal import reporting, width, write, write_stored
 from magi.cli.times import parse_moment

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import structlog
 
+from magi.cli.local_token import LOCAL, token_file
 from magi.domain import initiator as initiators
 from magi.domain import voter_commands as voters
 from magi.domain.directory import Directory
@@ -22,14 +23,7 @@ from magi.voters.builtin import BUILTIN
 
 log = structlog.get_logger(__name__)
 
-LOCAL = "local"
-"""The Initiator of this machine: whoever may read the data directory may submit as it."""
 BY = "magi serve"
-
-
-def token_file(data: Path) -> Path:
-    """Where the local Initiator's token is kept."""
-    return data / "keys" / "local.token"
 
 
 async def register_builtin(store: DirectoryLog, names: Iterable[str], group: str) -> None:

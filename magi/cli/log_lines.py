@@ -6,7 +6,6 @@ short enough to be written in one piece, and of an exception only what can't quo
 `trace`, a `traceparent`, becomes `trace_id` here: what is not written is not parsed either.
 """
 
-import asyncio
 import sys
 import traceback
 from collections.abc import Iterator
@@ -15,12 +14,10 @@ from typing import Any, Final
 
 import msgspec
 import structlog
-from nats.errors import Error as NatsError
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from magi.cli.kinds_of_errors import is_one_of
 from magi.cli.safe import printable, printable_json, printable_line
-from magi.eventstore.bus import BusError, Rejected
-from magi.eventstore.history import StoreError
 from magi.telemetry.trace_context import trace_id
 
 LONGEST: Final = 4000
@@ -28,7 +25,16 @@ LONGEST: Final = 4000
 processes in one pipe don't mix."""
 _SHORT = 300
 """Characters that are left of a value where a line is too long; of a traceback ten times as many, its end."""
-_TELLING = (BusError, Rejected, StoreError, NatsError, TimeoutError, asyncio.InvalidStateError)
+TELLING = frozenset(
+    {
+        "magi.eventstore.bus.BusError",
+        "magi.eventstore.bus.Rejected",
+        "magi.eventstore.history.StoreError",
+        "nats.errors.Error",
+        "builtins.TimeoutError",
+        "asyncio.exceptions.InvalidStateError",
+    }
+)
 """Errors of ours and of NATS: what they say is about the machine."""
 _BUGS = frozenset({AttributeError, NameError, UnboundLocalError, ImportError, ModuleNotFoundError, IndexError})
 """Errors of Python that say a name or nothing: what a mistake of ours looks like. `KeyError` and `ValueError` quote."""
@@ -134,6 +140,6 @@ def what_it_says(error: BaseException) -> str:
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     if isinstance(error, OSError) and error.strerror and kind.__module__ == "builtins":
         return f"{name}: {error.strerror}"
-    if kind in _BUGS or (isinstance(error, _TELLING) and kind.__module__.startswith(("magi.", "nats.", "builtins"))):
+    if kind in _BUGS or (is_one_of(error, TELLING) and kind.__module__.startswith(("magi.", "nats.", "builtins"))):
         return f"{name}: {error}" if str(error) else name
     return f"{name} (what it says is left out)" if str(error) else name

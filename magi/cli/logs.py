@@ -7,8 +7,9 @@ import logging
 import os
 import signal
 import sys
-from typing import Any, TextIO
+from typing import Any, Final, TextIO
 
+import msgspec
 import structlog
 
 from magi.cli.log_lines import console_lines, json_lines
@@ -60,6 +61,10 @@ class _Library(logging.Handler):
         getattr(log, level)("library", logger=record.name, message=text, **more)
 
 
+PARTS: Final = ("gateway", "orchestrator", "voters", "projector", "serve", "alerts")
+"""Whose level can be set alone."""
+
+
 def level_of(settings: LogSection, part: str) -> str:
     """The level of a part. Raises SettingsError."""
     level: str = settings.level
@@ -68,6 +73,8 @@ def level_of(settings: LogSection, part: str) -> str:
         if not equals or wanted.strip() not in _LEVELS:
             expected = f"PART=LEVEL, and as a level one of {', '.join(_LEVELS)}"
             raise SettingsError(f"log.parts: expected {expected}; got {one[:80]!r}")
+        if name.strip() not in PARTS:
+            raise SettingsError(f"log.parts: expected one of {', '.join(PARTS)} before =; got {one[:80]!r}")
         if name.strip() == part:
             level = wanted.strip()
     return level
@@ -88,6 +95,13 @@ def configure(settings: LogSection, part: str = "") -> None:
     logging.basicConfig(handlers=[_Library()], level=logging.WARNING)
     logging.captureWarnings(True)
     logging.getLogger("websockets").setLevel(logging.CRITICAL)
+
+
+def configure_command(settings: LogSection) -> None:
+    """For a command that a person runs and that ends by itself: only what is wrong is told, unless the level is set to
+    `debug`. Raises SettingsError."""
+    quiet: Any = settings.level if settings.level in ("debug", "error") else "warning"
+    configure(msgspec.structs.replace(settings, level=quiet))
 
 
 def settle(settings: LogSection, part: str) -> None:

@@ -56,14 +56,25 @@ class _Jsz(Struct, frozen=True):
 
 def remembered(data: Path, url: str) -> dict[str, str]:
     """When each stream at `url` was created, RFC 3339, as far as this data directory has seen them."""
-    return _all_remembered(data).get(url, {})
+    return _all_remembered(data).get(_place(url), {})
 
 
 def _all_remembered(data: Path) -> dict[str, dict[str, str]]:
+    return {_place(url): times for url, times in _as_written(data).items()}
+
+
+def _as_written(data: Path) -> dict[str, dict[str, str]]:
+    """With passwords in the URLs, as they were written once."""
     try:
         return msgspec.json.decode((data / FILE).read_bytes(), type=dict[str, dict[str, str]])
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return {}
+
+
+def _place(url: str) -> str:
+    """A server's URL, or several with commas between them, without the user and password that may be in it."""
+    servers = (one.strip() for one in url.split(","))
+    return ",".join(f"{one.partition('://')[0]}://{one.rpartition('@')[2]}" if "@" in one else one for one in servers)
 
 
 async def created(nc: Client) -> dict[str, str]:
@@ -86,7 +97,7 @@ async def remember(data: Path, url: str, nc: Client, made: Collection[str] = ())
     Of any other that was made anew the old time is kept: `magi doctor` goes by it. Raises OSError.
     """
     before = _all_remembered(data)
-    known = before.get(url, {})
+    known = before.get(_place(url), {})
     now = dict(known)
     for stream, at in (await created(nc)).items():
         was = known.get(stream, at)
@@ -94,9 +105,10 @@ async def remember(data: Path, url: str, nc: Client, made: Collection[str] = ())
             now[stream] = at
         else:
             log.error("stream_made_anew", stream=stream, before=was, now=at)
-    if now != before.get(url):
+    after = {**before, _place(url): now}
+    if after != _as_written(data):
         with contextlib.suppress(FileNotFoundError):
-            write_atomically(data / FILE, msgspec.json.encode({**before, url: now}))
+            write_atomically(data / FILE, msgspec.json.encode(after))
 
 
 async def store_dir(monitor_url: str) -> Path | None:

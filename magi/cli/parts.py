@@ -17,6 +17,7 @@ from magi.cli.context import Context, run_async
 from magi.cli.operations import operations
 from magi.cli.options import Data, TlsCert, TlsKey
 from magi.cli.service_manager import tell_manager
+from magi.cli.setting_files import check_files
 from magi.cli.settings import SettingsError
 from magi.cli.traces import traced
 from magi.cli.voter_functions import find_function
@@ -47,6 +48,14 @@ LEAVE = 0.2
 """Seconds to take leave of NATS. It takes milliseconds, or for ever when nats-server hangs."""
 
 
+_FILES_OF: dict[Component, tuple[str, ...]] = {
+    "gateway": ("nats.", "gateway.", "tracing."),
+    "orchestrator": ("nats.", "alerts.webhook", "tracing."),
+    "voters": ("nats.", "tracing."),
+}
+"""How the settings begin whose files a part relies on."""
+
+
 class PartFailed(Exception):
     """A part can't go on; it has to be started anew."""
 
@@ -69,6 +78,7 @@ async def run_part(
     PartFailed when the part breaks, and what connecting and checking raise.
     """
     logs.configure(ctx.settings.log, name)
+    check_files(ctx, *_FILES_OF.get(name, ("nats.",)))
     stop = asyncio.Event()
     for sign in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(sign, stop.set)
@@ -205,7 +215,7 @@ def _alert_webhooks(ctx: Context) -> "list[AlertWebhook]":
     try:
         return [AlertWebhook(settings.webhook_url, read_secret(settings.webhook_secret_file))]
     except (OSError, ValueError) as error:
-        raise SettingsError(f"alerts: {error}") from error
+        raise SettingsError(f"alerts.webhook_url or alerts.webhook_secret_file: {error}") from error
 
 
 def voter(

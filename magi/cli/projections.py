@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from magi.cli.administration import put_on_record
-from magi.cli.context import Context, run_async
+from magi.cli.context import Context, NotRunning, run_async
 from magi.cli.directory import operator
 from magi.cli.options import Data, Json
 from magi.cli.projections_report import show_rebuilt, show_status, show_verified, to_json
@@ -46,7 +46,7 @@ def status_command(data: Data = None, json: Json = False) -> None:
             try:
                 async with ctx.bus("projector") as bus:
                     return await status_of(connection, bus)
-            except CannotConnect:
+            except (CannotConnect, NotRunning):
                 return await status_of(connection, None)
 
     found = run_async(run(Context.load(data)))

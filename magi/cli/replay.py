@@ -21,7 +21,7 @@ from magi.cli.context import Context, run_async
 from magi.cli.histories import load_history, open_log, readable
 from magi.cli.history import Initiator
 from magi.cli.history_report import Unreadable
-from magi.cli.local import LOCAL
+from magi.cli.local_token import LOCAL
 from magi.cli.options import Data, Json
 from magi.cli.replay_all_report import CSV_COLUMNS, csv_row, report_of, show_report
 from magi.cli.replay_report import one_replay, open_replay, show_open, show_outcome, show_steps, step_of

@@ -3,56 +3,44 @@
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
-import structlog
+import msgspec
 import typer
 from msgspec import Struct
 
 from magi.cli import logs
-from magi.cli.alerting import alerts_of_serve, check_alerts
-from magi.cli.children import PartCommand, PartProcess
+from magi.cli.alerting import alerts_of_serve
+from magi.cli.children import PartProcess
 from magi.cli.context import Context, ServeNote, run_async, write_note
-from magi.cli.local import BY, ensure_local_initiator, nats_users, register_builtin
+from magi.cli.leaving import LEAVE, at_most
+from magi.cli.local import BY
 from magi.cli.lost_streams import refuse_lost, remember
-from magi.cli.nats_access import EDGE, component_users, seed_file
+from magi.cli.nats_access import EDGE, component_users
 from magi.cli.options import Data, TlsCa, TlsCert, TlsKey
 from magi.cli.panels import definition, parse_panel
 from magi.cli.postgres_access import without_password
-from magi.cli.scrape import write_targets
+from magi.cli.serve_directory import keep_directory
+from magi.cli.serve_parts import start_parts
 from magi.cli.service_manager import tell_manager
-from magi.cli.settings import variable
+from magi.cli.setting_files import check_files
+from magi.cli.settings import LogSection
 from magi.cli.streams_report import told
+from magi.cli.until_stopped import INTERRUPTED, until_stopped
 from magi.cli.views import Views
 from magi.cli.voter_functions import check_builtin
 from magi.domain.clock import rfc3339
-from magi.domain.directory import DirectoryEvent
 from magi.domain.operations import OperatorActed
 from magi.domain.template import Define
-from magi.domain.voter import VoterKeyChanged, VoterRegistered, VoterRevoked
-from magi.embedded import DataDir, EmbeddedServers, NatsUser
-from magi.embedded.errors import EmbeddedError, UsersUnknown
+from magi.embedded import DataDir, EmbeddedServers
 from magi.eventstore import subjects
 from magi.eventstore.bus import Bus
-from magi.eventstore.directory import DirectoryView, change_template, directory_log, record_operation
-from magi.eventstore.history import Recorded
+from magi.eventstore.directory import directory_log, record_operation
 from magi.eventstore.presence import now_ms
-from magi.eventstore.rights import Component
 from magi.eventstore.streams import apply, check, diff
-
-log = structlog.get_logger(__name__)
-
-GRACE = 1.5
-"""Seconds, at most, that the gateway flushes what clients are owed, so that everything stops within 5 s."""
-HEAD_START = 0.5
-"""Seconds that the gateway gets before the other parts stop too. It needs 0.05 when all its clients read."""
-LEAVE = 0.3
-"""Seconds to take leave of NATS. It takes milliseconds, or for ever when nats-server hangs: it is stopped next."""
-USERS_AGAIN = 1.0
-"""Seconds until the voters' rights are set again when nats-server didn't say whether it took them."""
 
 
 class Running(Struct, frozen=True):
@@ -90,7 +78,7 @@ async def running(data: Path, options: dict[str, Any], panels: Sequence[Define] 
     The voters' rights on the embedded NATS follow the directory for as long. `panels` are defined if they aren't.
     """
     check_builtin(Context.load(data, options).settings.voters.builtin)
-    check_alerts(Context.load(data, options))
+    check_files(Context.load(data, options), "nats.", "gateway.", "alerts.", "tracing.")
     async with AsyncExitStack() as stack:
         directory = stack.enter_context(DataDir.open(data))
         note_file = directory.run / "magi.json"
@@ -98,7 +86,7 @@ async def running(data: Path, options: dict[str, Any], panels: Sequence[Define] 
         stack.callback(note_file.unlink, missing_ok=True)
         ctx = Context.load(data, options)
         settings = ctx.settings
-        logs.configure(settings.log, "serve")
+        logs.configure(_log_settings(ctx), "serve")
         embedded = not settings.nats.url
         sync = settings.nats.sync_interval
         in_force = {setting.name: setting.value for setting in ctx.in_force if setting.source != "default"}
@@ -130,10 +118,10 @@ async def running(data: Path, options: dict[str, Any], panels: Sequence[Define] 
         write_note(data, note)
         ctx = Context.load(data, options)
         bus = await ctx.connect("operator", "magi serve")
-        stack.push_async_callback(_at_most, LEAVE, bus.close)
+        stack.push_async_callback(at_most, LEAVE, bus.close)
         await _streams(ctx, bus, embedded=embedded, repartition="orchestrator.partitions" in in_force)
-        await _directory(stack, ctx, bus, servers if embedded else None, panels)
-        parts = await _parts(stack, directory, ctx, views, in_force.get("postgres.url"))
+        await keep_directory(stack, ctx, bus, servers if embedded else None, panels)
+        parts = await start_parts(stack, directory, ctx, views, in_force.get("postgres.url"))
         port = next(part.port for part in parts if part.name == "gateway")
         url = gateway_url(settings.gateway.host, port, "wss" if settings.gateway.tls_cert else "ws")
         in_force["gateway.port"] = port
@@ -159,12 +147,11 @@ async def _servers(stack: AsyncExitStack, servers: EmbeddedServers, views: Views
         raise errors.exceptions[0] from None
 
 
-async def _at_most(seconds: float, leave: Callable[[], Awaitable[None]]) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await leave()
-    except TimeoutError:
-        log.info("left_without_a_word", what=getattr(leave, "__qualname__", ""))
+def _log_settings(ctx: Context) -> LogSection:
+    """A person at a terminal is told what is wrong; what else goes on is for whoever keeps the log, or asks for it."""
+    asked = any(s.name in ("log.level", "log.parts") and s.source != "default" for s in ctx.in_force)
+    log_ = ctx.settings.log
+    return log_ if asked or not sys.stderr.isatty() else msgspec.structs.replace(log_, level="warning")
 
 
 def gateway_url(host: str, port: int | None, scheme: str = "ws") -> str:
@@ -195,108 +182,6 @@ async def _streams(ctx: Context, bus: Bus, *, embedded: bool, repartition: bool)
         await remember(ctx.data, nats.url, bus.nc)
 
 
-async def _directory(
-    stack: AsyncExitStack, ctx: Context, bus: Bus, servers: EmbeddedServers | None, panels: Sequence[Define]
-) -> None:
-    """Register what belongs to this machine, and keep the embedded server's users in step with the directory."""
-    store = directory_log(bus)
-    await store.start()
-    changed = asyncio.Event()
-
-    async def on_change(event: DirectoryEvent) -> None:
-        if isinstance(event, VoterRegistered | VoterKeyChanged | VoterRevoked):
-            changed.set()
-
-    view = _SilentView(bus, on_change)
-    await view.start()
-    stack.push_async_callback(_at_most, LEAVE, view.stop)
-    await register_builtin(store, ctx.settings.voters.builtin, ctx.settings.orchestrator.default_group)
-    for panel in panels:
-        await change_template(store, panel)
-    await ensure_local_initiator(store, view, ctx.data)
-    if servers is None:
-        return
-
-    async def follow() -> None:
-        in_force: list[NatsUser] | None = None
-        while True:
-            await changed.wait()
-            changed.clear()
-            users = nats_users(view.directory)
-            if users == in_force:
-                continue  # nats-server cuts off whoever is about to connect while it reads them anew
-            try:
-                await servers.nats.set_users(users)
-                in_force = users
-            except UsersUnknown as error:
-                log.warning("nats_users_not_set_yet", error=str(error))
-                await asyncio.sleep(USERS_AGAIN)
-                changed.set()
-            except EmbeddedError as error:
-                log.error("nats_users_not_set", error=str(error))
-
-    changed.set()
-    task = asyncio.create_task(follow())
-    stack.callback(task.cancel)
-
-
-async def _parts(
-    stack: AsyncExitStack, directory: DataDir, ctx: Context, views: Views, postgres_url: str | None
-) -> list[PartProcess]:
-    """Start the parts side by side. They get the command line's settings by the environment: no secret is in it."""
-    from_options = {s.name: s.value for s in ctx.in_force if s.source.startswith("--")}
-    environment = {variable(name): str(value) for name, value in from_options.items()}
-    if postgres_url:
-        environment[variable("postgres.url")] = postgres_url
-    environment[variable("gateway.grace_seconds")] = str(min(ctx.settings.gateway.grace_seconds, GRACE))
-    commands = [
-        PartCommand("orchestrator", ("orchestrator",), environment=_seed(ctx, "orchestrator")),
-        PartCommand("gateway", ("gateway",), port_variable=variable("gateway.port"), environment=_seed(ctx, "gateway")),
-        # All of our environment: models' keys and webhooks' secrets are in variables that have any name.
-        PartCommand("voters", ("voter", "--all"), environment=_seed(ctx, "voters"), passed_on=("",)),
-    ]
-    commands.append(PartCommand("projector", ("projector",), environment=_seed(ctx, "projector")))
-    section = ctx.settings.operations
-
-    def on_ready() -> None:
-        try:
-            write_targets(directory.run, section.host)
-        except OSError as error:  # a full disk: what is not measured runs all the same
-            log.error("scrape_targets_not_written", error=str(error))
-
-    def process(number: int, command: PartCommand) -> PartProcess:
-        own = {variable("operations.port"): str(section.port + number)} if section.port else {}
-        return PartProcess(directory, command, {**environment, **own}, on_ready)
-
-    *parts, projector = [process(number, command) for number, command in enumerate(commands)]
-
-    async def stop_all() -> None:
-        # First nobody is let in any more, then what is under way is finished. A client that doesn't read keeps the
-        # gateway for its grace: the others don't wait for that.
-        leaving = [asyncio.create_task(part.stop()) for part in parts if part.name == "gateway"]
-        await asyncio.wait(leaving, timeout=HEAD_START)
-        others = [part.stop() for part in parts if part.name != "gateway"]
-        await asyncio.gather(*leaving, *others, views.stop_projector())
-
-    stack.push_async_callback(stop_all)
-    try:
-        async with asyncio.TaskGroup() as group:
-            for part in parts:
-                group.create_task(part.start())
-            group.create_task(views.start_projector(projector))
-    except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from None
-    return parts
-
-
-def _seed(ctx: Context, component: Component) -> dict[str, str]:
-    """Tells a part where its own seed is, and no other; nothing where all have the same one."""
-    nats = ctx.settings.nats
-    if nats.seed_file or not nats.seed_dir:
-        return {}
-    return {variable("nats.seed_file"): str(seed_file(Path(nats.seed_dir), component))}
-
-
 def serve(
     data: Data = None,
     port: Annotated[int | None, typer.Option(help="The gateway's port; 0: any that is free.")] = None,
@@ -323,7 +208,12 @@ def serve(
         **{f"gateway.{name}": _absolute(file) for name, file in files.items()},
     }
     panels = [definition(*parse_panel(text), None, "--panel", BY) for text in panel or ()]
-    run_async(until_stopped(_run(Context.load(data, options).data, options, panels)))
+    ready = asyncio.Event()
+    ended_by = run_async(until_stopped(_run(Context.load(data, options).data, options, panels, ready)))
+    if ended_by and not ready.is_set():
+        sys.stderr.write("magi: stopped while it was starting; nothing of it runs any more\n")
+        if ended_by == signal.SIGINT:  # whoever manages services ends them by SIGTERM, and that is a good end
+            raise typer.Exit(INTERRUPTED)
 
 
 def _absolute(file: str | None) -> str | None:
@@ -331,37 +221,11 @@ def _absolute(file: str | None) -> str | None:
     return str(Path(file).absolute()) if file else None
 
 
-async def until_stopped(work: Coroutine[Any, Any, None]) -> bool:
-    """Do `work`; cancel it on SIGINT, SIGTERM or SIGHUP and let it clean up. Returns whether it came to its end."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a terminal that is closed hangs up
-        loop.add_signal_handler(sign, stop.set)
-    task = asyncio.ensure_future(work)
-    asked = asyncio.ensure_future(stop.wait())
-    await asyncio.wait([task, asked], return_when=asyncio.FIRST_COMPLETED)
-    asked.cancel()
-    finished = task.done()
-    task.cancel()
-    try:
-        await task
-    except asyncio.CancelledError:
-        if not stop.is_set():
-            raise
-    return finished
-
-
-async def _run(data: Path, options: dict[str, Any], panels: Sequence[Define]) -> None:
+async def _run(data: Path, options: dict[str, Any], panels: Sequence[Define], ready: asyncio.Event) -> None:
     async with running(data, options, panels) as magi:
-        logs.settle(Context.load(data, options).settings.log, "serve")  # SIGUSR1 would end it
+        ready.set()
+        logs.settle(_log_settings(Context.load(data, options)), "serve")  # SIGUSR1 would end it
         sys.stdout.write(f"MAGI is ready at {magi.url}\n")
         sys.stdout.flush()
         tell_manager("READY=1")
         await magi.watch()
-
-
-class _SilentView(DirectoryView):
-    """Each part tells of changes in its own log; ours is a person's terminal."""
-
-    def tell(self, recorded: Recorded[DirectoryEvent]) -> None:
-        """Nothing."""

@@ -13,7 +13,7 @@ from nats.errors import Error as NatsError
 from rich.console import Console, RenderableType
 
 from magi.cli.administration import put_on_record
-from magi.cli.context import Context, run_async
+from magi.cli.context import Context, NotRunning, run_async
 from magi.cli.lost_streams import refuse_lost, remember
 from magi.cli.streams_report import (
     run_apply,
@@ -96,7 +96,7 @@ def _errors() -> Iterator[None]:
     """Turn what can go wrong into a message on stderr and the exit code 2."""
     try:
         yield
-    except (StreamsError, DeclarationError, CannotConnect, NatsError, OSError) as error:
+    except (StreamsError, DeclarationError, CannotConnect, NotRunning, NatsError, OSError) as error:
         typer.echo(f"magi streams: {error}", err=True)
         raise typer.Exit(FAILED) from error
 

@@ -22,12 +22,12 @@ from magi.cli.submit_client import find_gateway, follow
 from magi.cli.submit_report import event_line
 from magi.cli.submit_request import TIMEOUT_MS, parse_metadata, parse_voters, request_frame
 from magi.cli.times import parse_strategy
+from magi.cli.until_stopped import INTERRUPTED
 from magi.domain.errors import InvalidMessage
 from magi.domain.ids import check_name, check_request_id
 
 T = TypeVar("T")
 FAIL = 1
-INTERRUPTED = 130
 
 
 def submit(
@@ -78,7 +78,7 @@ def submit(
         panel=panel,
     )
     ctx = Context.load(data, {"gateway.tls_ca": tls_ca})
-    logs.configure(ctx.settings.log)
+    logs.configure_command(ctx.settings.log)
     output = Output() if not json else JsonOutput()
     work = follow(
         Conversation(name, request),

@@ -15,8 +15,9 @@ from websockets.typing import Subprotocol
 
 from magi.cli.context import NotRunning, read_note
 from magi.cli.conversation import Acknowledged, Conversation, End, FinalResult, NotUnderstood, Say, Show
-from magi.cli.local import token_file
+from magi.cli.local_token import token_file
 from magi.cli.tls import gateway_tls
+from magi.embedded.datadir import holder
 from magi.eventstore.tls import explain
 from magi.gateway.farewell import retry_after
 
@@ -26,11 +27,17 @@ Once it has been reached it is waited for until the deadline."""
 MARGIN = 15.0
 """Seconds past the deadline: the verdict of a request whose orchestrator died on it takes 10 s longer, and the
 gateway may have to be started again."""
+STARTS_WITHIN = 30.0
+"""Seconds that a `magi serve` which is starting is waited for: it takes three, and ten on a machine that is busy."""
 OPEN_TIMEOUT = 5.0
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 2.0
 _FINAL_CODES = frozenset({1002, 1003, 1007, 1008, 1009, 1010})
 _TOKEN = re.compile(r"[\x21-\x7e]+\Z")
+
+
+class StillStarting(NotRunning):
+    """A `magi serve` has the data directory open, and says nowhere yet that it is ready."""
 
 
 class SubmitFailed(Exception):
@@ -47,15 +54,16 @@ class Address(Struct, frozen=True):
 def find_gateway(data: Path, url: str | None, token: str | None, tls_ca: str = "") -> Address:
     """The gateway of the MAGI that runs over `data`, with this machine's own token, unless others are given.
 
-    The local token is only ever shown to the local gateway. Raises NotRunning, SubmitFailed.
+    The local token is only ever shown to the local gateway. Raises StillStarting, NotRunning, SubmitFailed.
     """
     note = read_note(data)
     local = note.url if note else ""
     if not url and not local:
-        state = (
-            "the MAGI over {} is not ready yet" if note else "no MAGI is running over {}: start one with `magi serve`"
+        if holder(data):
+            raise StillStarting(f"the MAGI over {data} is not ready: it is being started, or stopped")
+        raise NotRunning(
+            f"no MAGI is running over {data}: start one with `magi serve`, or name a gateway with --url or MAGI_URL"
         )
-        raise NotRunning(f"{state.format(data)}, or name a gateway with --url or MAGI_URL")
     if not token:
         if url and url.rstrip("/") != local:
             raise SubmitFailed(f"{url} wants a token: --token or MAGI_TOKEN (`magi initiators add NAME` makes one)")
@@ -92,13 +100,21 @@ async def follow(
                     limit.reschedule(loop.time() + timeout + MARGIN)
                 show(step)
 
-            first_try = loop.time()
+            first_try = begun = loop.time()
+            waiting = False
             while True:
                 try:
                     address = where()
                     async with connection_to(address) as connection:
                         link.reached = True
                         return await _converse(connection, conversation, link, on_step, tell)
+                except StillStarting as error:
+                    first_try = loop.time()
+                    if first_try - begun > STARTS_WITHIN and not link.reached:
+                        raise NotRunning(f"{error}; `magi doctor` and its logs say more") from error
+                    if not waiting and not link.reached:
+                        tell(f"{error}; waiting for it")
+                    waiting = True
                 except (OSError, TimeoutError, InvalidHandshake, ConnectionClosed, NotRunning) as error:
                     raise_if_final(error, reached=link.reached)
                     if not link.reached and loop.time() - first_try > CONNECT_WITHIN:

@@ -22,8 +22,16 @@ class _Console(Console):
 
 
 def width() -> int | None:
-    """Columns of the terminal that stdout is; None when it is none, and lines may be as long as they are."""
-    return Console().width if sys.stdout.isatty() else None
+    """Columns of the terminal that stdout is; None when it is none, and lines may be as long as they are.
+
+    As it says itself: COLUMNS, which a shell may have left in the environment, counts for one that doesn't.
+    """
+    if not sys.stdout.isatty():
+        return None
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns or Console().width
+    except OSError:
+        return Console().width
 
 
 def write(*lines: Text | str) -> None:

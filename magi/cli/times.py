@@ -3,13 +3,15 @@
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, get_origin
+from typing import TYPE_CHECKING, Any, get_origin
 
 import msgspec
 
-from magi.audit.state_at import Moment
 from magi.domain.clock import milliseconds, rfc3339
 from magi.domain.strategies import registered
+
+if TYPE_CHECKING:
+    from magi.audit.state_at import Moment
 
 _AGO = re.compile(r"(\d{1,6})(s|m|h|d|w)\Z")
 _FIRST = -62_135_596_800_000
@@ -52,8 +54,10 @@ def parse_expiry(text: str, now: int) -> str:
         raise ValueError(f"expected a time span such as 30d, or a time to come, got {text[:80]!r}") from None
 
 
-def parse_moment(text: str, now: int) -> Moment:
+def parse_moment(text: str, now: int) -> "Moment":
     """A place in a history: a `seq` of it (``3``), one of the log (``log:4711``), or a time. Raises ValueError."""
+    from magi.audit.state_at import Moment  # here: it comes with NATS, which a strategy of `magi submit` doesn't need
+
     if text.isascii() and text.isdigit():
         return Moment("version", int(text[:18]))
     kind, _, number = text.partition(":")

@@ -12,13 +12,14 @@ from magi.cli.context import Context, NotRunning, read_note, run_async
 from magi.cli.keyboard import EndOfInput, Keyboard
 from magi.cli.options import Data, TlsCa
 from magi.cli.safe import printable_line
-from magi.cli.serve import until_stopped
-from magi.cli.submit_client import Address, SubmitFailed
+from magi.cli.submit_client import Address, StillStarting, SubmitFailed
+from magi.cli.until_stopped import until_stopped
 from magi.cli.vote_client import Desk
 from magi.cli.vote_report import QUESTION, REASON, choice, task_lines
 from magi.cli.voter_secrets import token_file
 from magi.domain.ids import check_name
 from magi.domain.messages import Opinion, Task
+from magi.embedded.datadir import holder
 
 VARIABLE = "MAGI_VOTER_TOKEN"
 _TOKEN = re.compile(r"[\x21-\x7e]+\Z")
@@ -38,7 +39,7 @@ def vote(
 ) -> None:
     """Judge by hand: shows the next task, takes pass, fail or abstain and a reason. Ctrl-C gives back what is open."""
     ctx = Context.load(data, {"gateway.tls_ca": tls_ca})
-    logs.configure(ctx.settings.log)
+    logs.configure_command(ctx.settings.log)
     name = check_name(voter, "--as")
     console = Console(highlight=False, markup=False, soft_wrap=True)
 
@@ -71,6 +72,10 @@ def _address(ctx: Context, voter: str, url: str | None, token: str | None) -> Ad
     """Raises NotRunning, SubmitFailed."""
     data = ctx.data
     note = read_note(data)
+    if not url and not (note and note.url) and holder(data):
+        raise StillStarting(
+            f"the MAGI over {data} is not ready: it is being started, or stopped; try again in a moment"
+        )
     if not url and note is None:
         raise NotRunning(f"no MAGI is running over {data}: start one with `magi serve`, or name a gateway with --url")
     if not token:

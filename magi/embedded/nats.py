@@ -31,6 +31,10 @@ NAME: Final = "nats-server"
 STOP: Final = ((signal.SIGTERM, 1.5),)
 """A stop takes 1 ms, with full buffers some more; 1.5 s leave room within the 2 s that both servers get together."""
 
+RESTART: Final = ((signal.SIGTERM, 10.0),)
+"""For a restart there is more time; but one that hangs, as over a broken disk, must not be waited for until somebody
+comes."""
+
 _RELOAD_WITHIN: Final = 5.0
 """Seconds. It takes 1 to 4 ms."""
 
@@ -88,6 +92,7 @@ class EmbeddedNats:
         self._configuring = asyncio.Lock()  # nobody changes the files while the server reads them
         self._supervisor = Supervisor(NAME, self._launch, on_restart)
         self._writes: asyncio.Task[NoReturn] | None = None
+        self._ending: asyncio.Task[None] | None = None
         if self._users or self._components:
             self._render(nkey.generate()[0], self._users or ())  # refuse them here rather than in the middle of a start
 
@@ -127,6 +132,8 @@ class EmbeddedNats:
             self._writes.cancel()
             await asyncio.wait({self._writes})
         await self._supervisor.stop(STOP)
+        if self._ending is not None:
+            await asyncio.wait({self._ending})
         if self._ports is not None:
             write_note(self._note, ServerNote(None, *self._ports))
 
@@ -163,9 +170,9 @@ class EmbeddedNats:
             self._users = users
 
     def _terminate(self) -> None:
-        """End the process, not for good: the supervisor starts it again."""
+        """End the process, by SIGKILL if it must be; not for good: the supervisor starts it again."""
         if self._supervisor.child is not None:
-            self._supervisor.child.send(signal.SIGTERM)
+            self._ending = asyncio.create_task(self._supervisor.child.stop(RESTART), name="end nats-server")
 
     async def _reload(self, child: Child) -> None:
         log_begin = log_size(self._log_file)

@@ -22,20 +22,25 @@ _MARGIN = 500
 """Milliseconds: the server looks for overdue messages in steps."""
 
 
-class _Left(Struct, frozen=True):
-    first: int
-    last: int
+class _Times(Struct, frozen=True):
+    """When something happened that happened again and again, never long after the time before."""
+
+    first: int = 0
+    last: int = 0
+
+    def again(self, now: int) -> "_Times":
+        return _Times(self.first if now < self.last + AT_MOST else now, now)
 
 
 class Arrivals:
     """What has come from each partition. Times are milliseconds since 1970."""
 
     def __init__(self) -> None:
-        self._since: defaultdict[int, int] = defaultdict(int)
+        self._since: defaultdict[int, _Times] = defaultdict(_Times)
         self._newest: defaultdict[int, int] = defaultdict(int)
         self._number: defaultdict[int, int] = defaultdict(int)
         """Of the last delivery; 0 before the first."""
-        self._left: dict[AggregateId, _Left] = {}
+        self._left: dict[AggregateId, _Times] = {}
 
     def came(self, partition: int, delivery: Delivery, now: int) -> bool:
         """A message came. Those that were never delivered before come in the order in which they were stored.
@@ -55,16 +60,16 @@ class Arrivals:
 
     def interrupted(self, partition: int, now: int) -> None:
         """Somebody else read the partition until now, or something may have been lost on the way to us."""
-        self._since[partition] = now
+        self._since[partition] = self._since[partition].again(now)
 
     def left(self, aggregate: AggregateId, now: int) -> None:
         """A message about a request could not be handled, and will come again."""
         before = self._left.get(aggregate)
-        self._left[aggregate] = _Left(before.first if before else now, now)
+        self._left[aggregate] = _Times(before.first if before else now, now)
 
     def waits(self, aggregate: AggregateId, now: int) -> None:
         """As `left`, for however long it takes."""
-        self._left[aggregate] = _Left(now, now)
+        self._left[aggregate] = _Times(now, now)
 
     def tidy(self, now: int) -> None:
         """Forget what came again long ago."""
@@ -80,10 +85,10 @@ class Arrivals:
         `pending` is how many messages the server had for us when it woke us, `received` when the request was received.
         """
         since = self._since[partition]
-        left = self._left.get(aggregate, _Left(0, 0))
-        if now >= max(deadline, since, left.first) + AT_MOST:
-            return 0
-        lost = max(left.last, since if received < since else 0)
+        left = self._left.get(aggregate, _Times())
+        if now >= max(deadline, since.first, left.first) + AT_MOST:
+            return 0  # also when the connection breaks every few seconds: each time something may have been lost
+        lost = max(left.last, since.last if received < since.last else 0)
         come_again = lost + int(ACK_WAIT * 1000) + _MARGIN
         if now < come_again:
             return come_again - now

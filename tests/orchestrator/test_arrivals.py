@@ -133,3 +133,20 @@ def test_what_came_again_long_ago_is_forgotten() -> None:
     assert put_off(arrivals) > 0
     arrivals.tidy(DEADLINE + AT_MOST + 1)
     assert put_off(arrivals) == 0
+
+
+def test_interruptions_without_end_hold_up_no_verdict_for_ever() -> None:
+    arrivals, now = Arrivals(), DEADLINE
+    while now < DEADLINE + AT_MOST:
+        arrivals.interrupted(0, now)
+        assert put_off(arrivals, now), "each time something may have been lost, and comes again"
+        now += 5_000
+    arrivals.interrupted(0, now)
+    assert put_off(arrivals, now) == 0
+
+
+def test_an_interruption_long_after_another_one_is_waited_out() -> None:
+    arrivals, taken = Arrivals(), DEADLINE + 10 * AT_MOST
+    arrivals.interrupted(0, RECEIVED)
+    arrivals.interrupted(0, taken)
+    assert put_off(arrivals, taken) >= ACK_WAIT * 1000

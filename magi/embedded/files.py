@@ -1,5 +1,6 @@
 """Files as a server's neighbour needs them: written whole or not at all, logs that don't grow for ever, their ends."""
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -77,3 +78,12 @@ def tail(path: Path, since: int, lines: int = 12) -> str:
         file.seek(max(since if since <= size else 0, size - 8192))
         text = file.read().decode(errors="replace")
     return "\n".join([line.rstrip() for line in text.splitlines() if line.strip()][-lines:])
+
+
+def gib(folder: Path) -> float:
+    """The size of all files below `folder`. What goes away while we look counts for nothing."""
+    size = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):
+            size += path.stat().st_size
+    return size / (1 << 30)

@@ -102,6 +102,7 @@ class Orchestrator:
             lambda: IN_HAND - len(self._in_hand),
             self._taken,
             self._requests.tidy,
+            self._requests.leave,
             self._counted.left,
         )
         self._in_hand: set[int] = set()

@@ -46,10 +46,11 @@ class Partitions:
         room: Callable[[], int],
         on_taken: Callable[[int], None],
         tidy: Callable[[], None],
+        on_given: Callable[[], None],
         on_failed: Callable[[], None],
     ) -> None:
         """`room()` says how many more messages can be had. `on_taken` is called before a partition is read, `tidy` now
-        and then and after partitions were given away, `on_failed` each time that `on_message` raises."""
+        and then, `on_given` after partitions were given away, `on_failed` each time that `on_message` raises."""
         self._bus = bus
         self._partitions = partitions
         self._reader = DirectReader(bus, subjects.PRESENCE)
@@ -58,6 +59,7 @@ class Partitions:
         self._room = room
         self._on_taken = on_taken
         self._tidy = tidy
+        self._on_given = on_given
         self._on_failed = on_failed
         self._strays = Strays(bus)
         self._consumers: dict[int, PullConsumer] = {}
@@ -91,7 +93,7 @@ class Partitions:
         await self._presence.stop()
         for partition in self.owned:
             await self._release(partition)
-        self._tidy()
+        self._on_given()
 
     async def ask(self) -> None:
         """There is room again."""
@@ -148,7 +150,7 @@ class Partitions:
         if given or taken:
             log.info("partitions", owned=sorted(self.owned), orchestrators=len(owners and set(owners.values())))
         if given:
-            self._tidy()
+            self._on_given()
 
     async def _take(self, partition: int) -> None:
         consumer = PullConsumer(

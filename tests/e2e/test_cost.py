@@ -17,7 +17,7 @@ from tests.gateway.stack import Stack, running
 from tests.servers import NatsServer
 from tests.waiting import until
 
-MESSAGES = {"submission": 1, "event": 8, "task": 3, "ballot": 3, "acknowledgement": 8}
+MESSAGES = {"submission": 1, "event": 8, "task": 3, "ballot": 3, "acknowledgement": 7}
 """A request with a panel of three: received, three times progress and result, verdict; progress and result of a voter
 that votes at once in one ballot's message; an acknowledgement for each task and ballot, and for the submission the nak
 that sets its timer, and the ack that ends it."""

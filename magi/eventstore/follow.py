@@ -10,7 +10,7 @@ from nats.aio.msg import Msg
 
 from magi.eventstore.bus import Bus, BusError, NoStream
 from magi.eventstore.codec import Codec
-from magi.eventstore.direct import StoredMessage
+from magi.eventstore.direct import DirectReader, StoredMessage
 from magi.eventstore.history import E, Recorded, StoreError
 from magi.eventstore.pull import PullConsumer, delivery
 
@@ -18,6 +18,9 @@ log = structlog.get_logger(__name__)
 
 FORGOTTEN_AFTER = 300
 """Seconds after which the server forgets a follower that has stopped reading."""
+LOOK_EVERY = 5.0
+"""Seconds between two looks whether the stream has what did not come: the last message before a silence may have been
+lost on the way, between the servers of a cluster, and nothing that comes behind it shows that."""
 _PAUSE = 0.5
 
 
@@ -39,8 +42,14 @@ class MessageFollower:
         self._bus = bus
         self._stream = stream
         self._on_message = on_message
+        self._direct = DirectReader(bus, stream)
         self._next = max(1, start)
         self._target = 0
+        self._busy = False
+        """Whether `on_message` has one in hand."""
+        self._missed = self._end = self._empty_to = 0
+        """At the last look: what we waited for, if the stream goes as far as that; and how far it went. Up to the third
+        there is nothing for us after all: it was deleted."""
         self._at_start = False
         """Nothing has come yet from the consumer that is read: what it begins with is what the stream has there."""
         self._consumer = ""
@@ -87,6 +96,9 @@ class MessageFollower:
             raise NoStream(f"can't follow {self._stream}: {answer['error'].get('description')}")
         self._consumer = answer["name"]
         self._at_start = True
+        if self._missed and not answer["num_pending"]:
+            self._empty_to = self._end
+        self._missed = 0
         self._pull = PullConsumer(
             self._bus, self._stream, self._consumer, self._receive, want=2000, on_gone=self._gone.set
         )
@@ -110,7 +122,12 @@ class MessageFollower:
 
     async def _keep_attached(self) -> None:
         while True:
-            await self._gone.wait()
+            try:
+                await asyncio.wait_for(self._gone.wait(), LOOK_EVERY)
+            except TimeoutError:
+                if not await self._lost():
+                    continue
+                log.info("message_lost", stream=self._stream, sequence=self._next)
             self._gone.clear()
             await self._leave()
             while not self.failed.done():  # as it is after `stop`, whose cancellation nats-py may swallow
@@ -121,7 +138,27 @@ class MessageFollower:
                     log.info("follower_waits", stream=self._stream, error=str(error))
                     await asyncio.sleep(_PAUSE)
 
+    async def _lost(self) -> bool:
+        """Whether the stream has what comes next, as it had at the last look, and it has not come."""
+        expected, before, self._missed = self._next, self._missed, 0
+        if self._busy:
+            return False
+        try:
+            self._end = await self._direct.last_sequence()
+        except BusError:
+            return False
+        if expected == self._next <= self._end > self._empty_to and not self._busy:
+            self._missed = expected
+        return before == expected == self._missed
+
     async def _receive(self, msg: Msg) -> None:
+        self._busy = True
+        try:
+            await self._take(msg)
+        finally:
+            self._busy = False
+
+    async def _take(self, msg: Msg) -> None:
         about = delivery(msg.reply)
         if self.failed.done():
             return

@@ -65,7 +65,7 @@ async def test_an_acknowledgement_that_does_not_come_is_given_up(proxy: Proxy, s
     started = time.monotonic()
     with pytest.raises(NoAck, match="in time"):
         await shaky.store("test.log.a", b"x", timeout=0.1)
-    assert 0.1 <= time.monotonic() - started < 3.0
+    assert 0.1 <= time.monotonic() - started < 30.0
 
 
 async def test_a_lost_connection_ends_the_waiting_at_once(proxy: Proxy, shaky: Bus, log_stream: str) -> None:
@@ -78,7 +78,7 @@ async def test_a_lost_connection_ends_the_waiting_at_once(proxy: Proxy, shaky: B
     await until(arrived, "the acknowledgement is lost")
     proxy.cut()
     with pytest.raises(NoAck, match="lost"):
-        await asyncio.wait_for(storing, 5)
+        await asyncio.wait_for(storing, 30)
 
 
 async def test_a_publish_during_an_outage_waits_for_the_connection(fresh_nats: NatsServer) -> None:
@@ -121,7 +121,7 @@ async def test_a_subscriber_gets_what_is_published_in_order(bus: Bus) -> None:
     await bus.subscribe("news.*", got.put)
     await bus.publish("news.a", b"1", reply="answer.here", headers={"Kind": "x"})
     await bus.publish("news.b", b"2")
-    first, second = [await asyncio.wait_for(got.get(), 5) for _ in range(2)]
+    first, second = [await asyncio.wait_for(got.get(), 30) for _ in range(2)]
     assert (first.subject, first.data, first.reply, first.headers) == ("news.a", b"1", "answer.here", {"Kind": "x"})
     assert (second.subject, second.data, second.reply, second.headers) == ("news.b", b"2", "", None)
 
@@ -164,7 +164,7 @@ async def test_a_wrong_port_is_told_at_once_and_named() -> None:
         CannotConnect, match=r"can't connect to NATS at nats://127\.0\.0\.1:1: .*refused|.*127.*1.*failed"
     ):
         await Bus.connect("nats://127.0.0.1:1", name="test")
-    assert time.monotonic() - started < 2.0
+    assert time.monotonic() - started < 30.0, "and not tried again and again"
 
 
 @pytest.mark.parametrize("url", ["nats://127.0.0.1:port", "nats://no-such-host.invalid:4222"])
@@ -246,8 +246,8 @@ async def test_it_tries_to_reconnect_for_ever_and_subscriptions_live_on(fresh_na
         await until(tried_often, "it tries again and again")
         assert not bus.closed.is_set()
         fresh_nats.start()
-        await asyncio.wait_for(told.wait(), 10)
-        assert (await asyncio.wait_for(got.get(), 5)).data == b"from the callback"
+        await asyncio.wait_for(told.wait(), 30)
+        assert (await asyncio.wait_for(got.get(), 30)).data == b"from the callback"
         assert bus.reconnects == 1
         await bus.close()
 
@@ -268,7 +268,7 @@ async def test_a_callback_that_fails_keeps_nobody_from_being_told(proxy: Proxy, 
     shaky.on_disconnected += [fail, lose]
     shaky.on_reconnected += [fail, tell]
     proxy.cut()
-    await asyncio.wait_for(told.wait(), 5)
+    await asyncio.wait_for(told.wait(), 30)
     assert lost.is_set()
     assert b"streams" in await shaky.request("$JS.API.INFO")
 
@@ -289,14 +289,14 @@ async def test_a_callback_may_remove_itself(proxy: Proxy, shaky: Bus) -> None:
     for _ in range(2):
         done.clear()
         proxy.cut()
-        await asyncio.wait_for(done.wait(), 5)
+        await asyncio.wait_for(done.wait(), 30)
     assert told == ["once", "always", "always"]
 
 
 async def test_a_client_that_the_server_throws_out_is_closed_for_good(bus: Bus, log_stream: str) -> None:
     # Our own publish would refuse this; nats-py doesn't count headers, and an error that it doesn't know ends it.
     await bus.nc.publish("test.log.a", b"x" * (bus.nc.max_payload - 10), headers={"Header": "x" * 60})
-    await asyncio.wait_for(bus.closed.wait(), 10)
+    await asyncio.wait_for(bus.closed.wait(), 30)
     with pytest.raises(NoAck):
         await bus.store("test.log.a", b"")
 
@@ -340,7 +340,7 @@ async def test_closing_ends_the_waiting(proxy: Proxy, shaky: Bus, log_stream: st
     await asyncio.sleep(0)
     await shaky.close()
     with pytest.raises(NoAck):
-        await asyncio.wait_for(storing, 5)
+        await asyncio.wait_for(storing, 30)
 
 
 async def test_a_stream_that_was_deleted_is_gone_for_publishers(bus: Bus, log_stream: str) -> None:

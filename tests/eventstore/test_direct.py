@@ -3,9 +3,10 @@
 import asyncio
 
 import pytest
+from nats.aio.msg import Msg
 
 from magi.eventstore.bus import Bus, NoAck, NoStream
-from magi.eventstore.direct import BATCH, DirectReader, StoredMessage
+from magi.eventstore.direct import BATCH, DirectReader, StoredMessage, _Config, _Info, _State
 from tests.eventstore.logs import delete_message
 from tests.proxy import Proxy
 from tests.waiting import until
@@ -98,6 +99,67 @@ async def test_a_missing_stream_is_no_stream(bus: Bus) -> None:
             await reading
 
 
+async def test_a_copy_that_is_behind_has_not_answered(
+    bus: Bus, reader: DirectReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the leader of a replicated stream says is played: it has a message more than who answers."""
+    asked = []
+
+    async def leader(query: dict[str, str]) -> _Info:
+        asked.append(query)
+        return _Info(_Config(num_replicas=3), _State(7, {"test.log.a": 4}))
+
+    monkeypatch.setattr(reader, "_info", leader)
+    with pytest.raises(NoAck, match="3 of 4"):
+        await reader.of_subject("test.log.a")
+    with pytest.raises(NoAck, match="3 of 4"):
+        await reader.next_of_subject("test.log.a", 6)
+    assert sequences(await reader.of_subject("test.log.b")) == [2, 4, 6]
+    await bus.store("test.log.a", b"7")
+    assert sequences(await reader.of_subject("test.log.a")) == [1, 3, 5, 7]
+    following = await reader.next_of_subject("test.log.a", 6)
+    assert following is not None
+    assert following.sequence == 7
+    assert {"subjects_filter": "test.log.a"} in asked
+
+
+async def test_of_a_stream_with_one_copy_nobody_is_asked_again_and_again(
+    reader: DirectReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, ask = [], reader._info
+
+    async def counted(query: dict[str, str]) -> _Info:
+        asked.append(query)
+        return await ask(query)
+
+    monkeypatch.setattr(reader, "_info", counted)
+    for _ in range(3):
+        assert sequences(await reader.of_subject("test.log.a")) == [1, 3, 5]
+    assert not await reader.replicated()
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("lost", [1, 2, 3])
+async def test_a_message_of_an_answer_that_was_lost_is_noticed(
+    bus: Bus, log_stream: str, reader: DirectReader, lost: int
+) -> None:
+    """As between the servers of a cluster, where one connection carries it and another one doesn't."""
+    came = 0
+
+    class Lossy(DirectReader):
+        async def _receive(self, msg: Msg) -> None:
+            nonlocal came
+            came += 1
+            if came != lost:
+                await super()._receive(msg)
+
+    lossy = Lossy(bus, log_stream)
+    await lossy.start()
+    with pytest.raises(NoAck, match="lost"):
+        await lossy.of_subject("test.log.a")
+    assert sequences(await lossy.of_subject("test.log.a")) == [1, 3, 5]
+
+
 async def test_a_lost_connection_ends_the_waiting_at_once(
     reader: DirectReader, log_stream: str, proxy: Proxy, shaky: Bus
 ) -> None:
@@ -111,5 +173,5 @@ async def test_a_lost_connection_ends_the_waiting_at_once(
     await until(lost, "the answer is lost")
     proxy.cut()
     with pytest.raises(NoAck, match="lost"):
-        await asyncio.wait_for(reading, 3)
+        await asyncio.wait_for(reading, 30)
     assert sequences(await shaky_reader.batch(1)) == [1, 2, 3, 4, 5, 6]

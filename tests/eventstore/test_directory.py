@@ -99,7 +99,7 @@ async def test_what_a_later_version_records_of_operators_stops_no_live_copy(
     assert list(view.directory.voters) == ["a"]
     await bus.store(f"{subjects.DIRECTORY_PREFIX}voter.b", b'{"type":"voter_promoted"}')
     with pytest.raises(CorruptHistory):
-        await asyncio.wait_for(view.failed, 10)
+        await asyncio.wait_for(view.failed, 30)
     await view.stop()
     await bus.close()
 

@@ -5,13 +5,16 @@ from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
+from nats.aio.msg import Msg
 
 from magi.domain.ids import AggregateId
 from magi.domain.voting_request import RequestEvent
+from magi.eventstore import follow
 from magi.eventstore.bus import Bus, NoStream
 from magi.eventstore.follow import Follower, HoleInStream
 from magi.eventstore.history import EMPTY, CorruptHistory, Recorded
 from magi.eventstore.log import JetStreamLog
+from magi.eventstore.pull import PullConsumer
 from tests.eventstore.contract import REQUEST, progress, statuses
 from tests.eventstore.logs import PREFIX, api, consumer_state, delete_message, make_log, make_stream, new_name
 from tests.proxy import Proxy
@@ -82,7 +85,7 @@ async def delete_its_consumer(bus: Bus, stream: str) -> None:
 async def test_it_gives_what_is_stored_and_then_what_comes(log: JetStreamLog[RequestEvent], copy: Copy) -> None:
     stored = await log.append(REQUEST, [progress("a"), progress("b")], EMPTY)
     await copy.follower.start()
-    await asyncio.wait_for(copy.follower.caught_up.wait(), 5)
+    await asyncio.wait_for(copy.follower.caught_up.wait(), 30)
     assert copy.got == stored
     await log.append(REQUEST, [progress("c")], stored[-1].head)
     await copy.has(3)
@@ -124,7 +127,7 @@ async def test_it_is_caught_up_once_what_was_there_at_its_start_is_delivered(
     await write(log, 3)
     assert not copy.follower.caught_up.is_set()
     copy.gate.set()
-    await asyncio.wait_for(copy.follower.caught_up.wait(), 5)
+    await asyncio.wait_for(copy.follower.caught_up.wait(), 30)
     assert len(copy.got) >= 3
 
 
@@ -152,7 +155,7 @@ async def test_a_hole_stops_it(bus: Bus, log: JetStreamLog[RequestEvent], copy: 
     await delete_message(bus, log.stream, missing)
     await copy.follower.start()
     with pytest.raises(HoleInStream, match=f"{log.stream}: {missing + 1} came where {missing} was expected"):
-        await asyncio.wait_for(copy.follower.failed, 10)
+        await asyncio.wait_for(copy.follower.failed, 30)
     assert copy.sequences == list(range(1, missing))
 
 
@@ -162,7 +165,7 @@ async def test_bytes_that_are_no_event_stop_it(bus: Bus, log: JetStreamLog[Reque
     await write(log, 2)
     await copy.follower.start()
     with pytest.raises(CorruptHistory):
-        await asyncio.wait_for(copy.follower.failed, 10)
+        await asyncio.wait_for(copy.follower.failed, 30)
     assert copy.sequences == [1, 2]
 
 
@@ -180,7 +183,7 @@ async def test_what_the_callback_raises_stops_it_and_its_consumer_goes(
     follower = Follower(bus, log.stream, log.codec, fail)
     await follower.start()
     with pytest.raises(RuntimeError, match="no third one"):
-        await asyncio.wait_for(follower.failed, 10)
+        await asyncio.wait_for(follower.failed, 30)
 
     async def gone() -> bool:
         return await consumers(bus, log.stream) == []
@@ -301,3 +304,68 @@ async def test_it_goes_on_when_the_server_is_started_anew(fresh_nats: NatsServer
     assert copy.sequences == list(range(1, 81))
     await copy.follower.stop()
     await bus.close()
+
+
+async def test_the_last_message_is_looked_for_when_it_was_lost_on_the_way(
+    log: JetStreamLog[RequestEvent], copy: Copy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow, "LOOK_EVERY", 0.05)
+    await copy.follower.start()
+    (name,) = await consumers(log.bus, log.stream)
+    stolen = asyncio.Event()
+
+    async def steal(msg: Msg) -> None:
+        stolen.set()
+
+    thief = PullConsumer(log.bus, log.stream, name, steal, want=1)
+    await thief.start()
+    written = 0
+    while not stolen.is_set():  # the server gives to both in turn
+        await write(log, 1)
+        written += 1
+
+        async def came() -> bool:
+            return stolen.is_set() or len(copy.got) == written  # noqa: B023 - awaited at once
+
+        await until(came, "somebody has it", 20)
+    await thief.abandon()
+    await copy.has(written)
+    assert copy.sequences == list(range(1, written + 1))
+
+
+async def test_what_was_deleted_behind_the_last_one_is_not_looked_for_again_and_again(
+    log: JetStreamLog[RequestEvent], copy: Copy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await write(log, 3)
+    for sequence in (2, 3):
+        await delete_message(log.bus, log.stream, sequence)
+    monkeypatch.setattr(follow, "LOOK_EVERY", 0.02)
+    attach, attached = copy.follower._attach, []
+
+    async def counted() -> int:
+        attached.append(await attach())
+        return attached[-1]
+
+    monkeypatch.setattr(copy.follower, "_attach", counted)
+    await copy.follower.start()
+
+    async def looked_again() -> bool:
+        return len(attached) == 2
+
+    await until(looked_again, "it looked for what should come", 20)
+    looks = copy.follower._direct.last_sequence
+    count = 0
+
+    async def looking() -> int:
+        nonlocal count
+        count += 1
+        return await looks()
+
+    monkeypatch.setattr(copy.follower._direct, "last_sequence", looking)
+
+    async def thrice() -> bool:
+        return count >= 3
+
+    await until(thrice, "it looked thrice more", 20)
+    assert len(attached) == 2
+    assert not copy.follower.failed.done()

@@ -25,7 +25,7 @@ from tests.eventstore.contract import (
 from tests.eventstore.logs import PREFIX, delete_message, make_log, make_stream
 from tests.proxy import Proxy
 from tests.servers import NatsServer
-from tests.waiting import until
+from tests.waiting import stopwatch, until
 
 SUBJECT = f"{PREFIX}{REQUEST}"
 
@@ -159,16 +159,18 @@ async def test_a_missing_stream_is_unavailable_after_the_patience_is_spent(bus: 
         lambda: read(store),
     ):
         started = time.monotonic()
-        with pytest.raises(StoreUnavailable, match="NO_SUCH_LOG"):
-            await operation()
-        assert 0.05 < time.monotonic() - started < 2.0
+        async with stopwatch() as watch:
+            with pytest.raises(StoreUnavailable, match="NO_SUCH_LOG"):
+                await operation()
+        assert time.monotonic() - started > 0.05
+        assert watch.seconds < 2.0
 
 
 async def test_an_event_that_is_too_large_is_refused_at_once(store: JetStreamLog[RequestEvent]) -> None:
-    started = time.monotonic()
-    with pytest.raises(StoreUnavailable, match="message size exceeds"):
-        await store.append(REQUEST, [progress("x" * 1_100_000)], EMPTY)
-    assert time.monotonic() - started < 2.0
+    async with stopwatch() as watch:
+        with pytest.raises(StoreUnavailable, match="message size exceeds"):
+            await store.append(REQUEST, [progress("x" * 1_100_000)], EMPTY)
+    assert watch.seconds < 2.0
     assert len(await store.append(REQUEST, [progress("small")], EMPTY)) == 1
 
 

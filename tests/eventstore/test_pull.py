@@ -254,7 +254,7 @@ async def test_stopping_lets_the_callback_end_and_gives_the_rest_back_at_once(wo
     assert ended.is_set()
     other = Reader(work)
     await other.pull.start()
-    await asyncio.wait_for(other.has(19), 5)  # the consumer's ack_wait is 30 s
+    await asyncio.wait_for(other.has(19), 25)  # the consumer's ack_wait is 30 s
     assert sorted(other.numbers) == list(range(1, 20))
     await other.pull.stop()
 
@@ -272,7 +272,7 @@ async def test_a_callback_may_stop_its_consumer(work: Work) -> None:
 
     consumer = PullConsumer(work.bus, work.stream, NAME, handle)
     await consumer.start()
-    await asyncio.wait_for(stopped.wait(), 5)
+    await asyncio.wait_for(stopped.wait(), 30)
     assert handled == [b"0"]
     await work.until_open(4)
 

@@ -168,7 +168,7 @@ async def test_each_identity_can_do_what_it_must_and_is_refused_everything_else(
         async def all_answered() -> bool:
             return expected <= attempts.answered
 
-        await until(all_answered, f"{name} gets answers to {expected - attempts.answered}", 5)
+        await until(all_answered, f"{name} gets answers to {expected - attempts.answered}", 30)
     finally:
         await bus.close()
 
@@ -284,7 +284,7 @@ async def test_a_gateway_hears_what_an_orchestrator_stores(world: World) -> None
         await gateway.subscribe("magi.live.local.*", on_live)
         await gateway.nc.flush(10)
         await orchestrator.store("magi.log.local.heard", b"{}")
-        await asyncio.wait_for(heard.wait(), 5)
+        await asyncio.wait_for(heard.wait(), 30)
     finally:
         await gateway.close()
         await orchestrator.close()

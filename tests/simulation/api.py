@@ -129,13 +129,18 @@ def _direct_get(server: "Server", stream: Stream, reply: str, body: bytes) -> No
         messages, left = stream.last_of(asked["multi_last"]), 0
     else:
         pattern, start = asked.get("next_by_subj", ">"), asked.get("seq", 1)
-        found = list(stream.all_from(start, pattern))
+        upto = server.seen_by_a_copy(stream)
+        stored = list(stream.all_from(start, pattern))
+        found = [message for message in stored if message.time <= upto]
+        server.seen["stale read"] += len(found) < len(stored)
         messages, left = found[: asked["batch"]], max(0, len(found) - asked["batch"])
+    before = 0
     for number, message in enumerate(messages, 1):
-        about = {**_about(stream, message), "Nats-Num-Pending": str(left + len(messages) - number)}
-        server._out("answer", reply, reply, "", about, message.data)
+        chained = {"Nats-Num-Pending": str(left + len(messages) - number), "Nats-Last-Sequence": str(before)}
+        server._out("answer", reply, reply, "", {**_about(stream, message), **chained}, message.data)
+        before = message.seq
     if messages:
-        server.status(reply, 204, "EOB", {"Nats-Num-Pending": str(left)})
+        server.status(reply, 204, "EOB", {"Nats-Num-Pending": str(left), "Nats-Last-Sequence": str(before)})
     else:
         server.status(reply, 404, "No Results")
 

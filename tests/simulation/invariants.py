@@ -3,7 +3,7 @@
 Everything that is found wrong comes in words. Nothing means that nothing was lost, decided twice, or told wrong.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
 
 import msgspec
@@ -13,18 +13,17 @@ from magi.domain.ids import AggregateId, InitiatorId, RequestId, request_aggrega
 from magi.domain.messages import ResultBallot, decode_inbox
 from magi.domain.voting_request import Adjudicated, Received, RequestEvent, VoterResult
 from magi.eventstore import subjects
-from magi.eventstore.codec import Codec, digest
-from magi.eventstore.history import Recorded
+from magi.eventstore.codec import Codec
 from magi.gateway import wire
 from magi.projections.errors import CannotApply
 from magi.projections.fold import LogFold
+from tests.log_rules import History, chain_problems, count_problems, histories_of, log_problems
 from tests.simulation.initiators import Asked
 from tests.simulation.postgres import rows_of
 from tests.simulation.world import GHOST, World
 from tests.voters.judges import expected_vote
 
 _codec: Codec[RequestEvent] = Codec(RequestEvent)
-History = list[Recorded[RequestEvent]]
 
 
 def check(world: World) -> list[str]:
@@ -33,10 +32,8 @@ def check(world: World) -> list[str]:
         _codec.recorded(message.seq, message.data)
         for _, message in sorted(world.server.streams[subjects.LOG].messages.items())
     ]
-    histories: defaultdict[AggregateId, History] = defaultdict(list)
-    for recorded in log:
-        histories[AggregateId(recorded.event.originator_id)].append(recorded)
-    found = [*world.problems, *_log(log)]
+    histories = histories_of(log)
+    found = [*world.problems, *log_problems(log)]
     asked = {_aggregate(one): one for initiator in world.initiators for one in initiator.asked.values()}
     ballots = _ballots(world)
     for aggregate in sorted({*asked, *histories}):
@@ -53,23 +50,9 @@ def _aggregate(asked: Asked) -> AggregateId:
     return request_aggregate(InitiatorId(asked.initiator), RequestId(asked.request.request_id))
 
 
-def _log(log: History) -> Iterator[str]:
-    for expected, recorded in enumerate(log, 1):
-        if recorded.sequence != expected:
-            yield f"the log has {recorded.sequence} where {expected} was expected"
-    ids = Counter(recorded.event.id for recorded in log)
-    yield from (f"{count} events are named {name}" for name, count in ids.items() if count > 1)
-
-
 def _history(history: History) -> Iterator[str]:
     """Chained, received once, decided once and last; each vote once, and the verdict follows from them."""
-    before = ""
-    for version, recorded in enumerate(history, 1):
-        if recorded.event.originator_version != version:
-            yield f"version {recorded.event.originator_version} stands where {version} was expected"
-        if recorded.event.prev != before:
-            yield f"the chain breaks before version {version}"
-        before = digest(recorded.data)
+    yield from chain_problems(history)
     events = [recorded.event for recorded in history]
     if not events:
         return
@@ -84,8 +67,7 @@ def _history(history: History) -> Iterator[str]:
     assert isinstance(verdict, Adjudicated)
     results = [event for event in events if isinstance(event, VoterResult)]
     cast = {event.voter_id: event.vote for event in results}
-    yield from (f"{voter} was counted {n} times" for voter, n in Counter(r.voter_id for r in results).items() if n > 1)
-    yield from (f"{voter} is not on the panel" for voter in cast if voter not in received.voters)
+    yield from count_problems(results, received.voters)
     outcome = received.rule.decide(received.voters, cast)
     if (verdict.final_vote, verdict.outcome_reason) != (outcome.final_vote, outcome.reason):
         yield f"the verdict is {verdict.final_vote} ({verdict.outcome_reason}), the votes say {outcome}"

@@ -19,6 +19,8 @@ SOMETIMES = (
     "stall",
     "slow",
     "restart",
+    "behind",
+    "stale read",
     "lost ack",
     "lost delivery",
     "lost core",

@@ -33,6 +33,7 @@ class Nemesis:
             (self._stall, 3),
             (self._restart_server, 1),
             (self._deliver_again, 3),
+            (self._fall_behind, 5),
         ]
 
     async def run(self, seconds: float) -> None:
@@ -47,6 +48,7 @@ class Nemesis:
         world = self._world
         world.healing = True
         world.server.loses = lambda kind, link: False
+        world.server.behind = 0.0
         world.machine.network.slowest = 0.002
         world.server.dooms.clear()
         for running in world.parts.values():
@@ -163,6 +165,16 @@ class Nemesis:
             self._note("restart nats-server")
             self._world.server.crash()
             self._later(0.02 + self._draw.random() * 2, self._world.server.start)
+
+    def _fall_behind(self) -> None:
+        """A copy of each replicated stream doesn't know what was stored last, and answers as if it did."""
+        by, seconds = 5 * self._draw.random(), 10 * self._draw.random()
+        self._note(f"behind by {by:.2f} s for {seconds:.2f} s")
+        self._world.server.behind = by
+        self._later(seconds, self._catch_up)
+
+    def _catch_up(self) -> None:
+        self._world.server.behind = 0.0
 
     def _deliver_again(self) -> None:
         """At least once means that it may be twice, at any time."""

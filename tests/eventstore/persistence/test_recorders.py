@@ -24,6 +24,7 @@ from magi.domain.ids import AggregateId
 from magi.domain.voting_request import RequestEvent, VoterProgress
 from magi.eventstore.bus import Bus
 from magi.eventstore.codec import Codec, digest
+from magi.eventstore.direct import StoredMessage
 from magi.eventstore.history import EMPTY, AppendConflict, Head, Recorded
 from magi.eventstore.persistence.facade import Facade
 from magi.eventstore.persistence.formats import LogFormat, PlainFormat
@@ -113,6 +114,28 @@ def test_a_version_that_leaves_a_gap_is_refused(recorder: JetStreamApplicationRe
     for gap in (one[3:], [one[2], one[4]], [one[3], one[2]], one[1:3]):
         with pytest.raises(IntegrityError):
             recorder.insert_events(gap)
+    recorder.insert_events(one[2:])
+    assert recorder.select_events(one[0].originator_id) == one
+
+
+def test_what_was_just_stored_is_known_though_a_copy_is_behind(
+    recorder: JetStreamApplicationRecorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A copy of a replicated stream that knows of nothing yet; only what is read of all of a subject is sure."""
+    one = events(3)
+    recorder.insert_events(one[:1])
+
+    async def nothing(filters: list[str]) -> list[StoredMessage]:
+        return []
+
+    async def several() -> bool:
+        return True
+
+    monkeypatch.setattr(recorder.records._direct, "last_of_each", nothing)
+    monkeypatch.setattr(recorder.records._direct, "replicated", several)
+    recorder.insert_events(one[1:2])
+    with pytest.raises(IntegrityError, match="version 2 can't follow 2"):
+        recorder.insert_events(one[1:2])
     recorder.insert_events(one[2:])
     assert recorder.select_events(one[0].originator_id) == one
 
@@ -281,7 +304,7 @@ def test_a_missing_stream_is_an_operational_error_after_the_patience_is_spent(
     ):
         with pytest.raises(OperationalError, match="NO_SUCH_STREAM"):
             operation()
-    assert time.monotonic() - started < 5.0
+    assert time.monotonic() - started < 25.0
 
 
 @pytest.mark.parametrize(
@@ -329,7 +352,7 @@ def test_an_event_that_is_too_large_is_refused_at_once(recorder: JetStreamApplic
     started = time.monotonic()
     with pytest.raises(ProgrammingError, match="message size exceeds"):
         recorder.insert_events([StoredEvent("a", 1, "topic", b"x" * 1_100_000)])
-    assert time.monotonic() - started < 2.0
+    assert time.monotonic() - started < 8.0, "and not when the patience is spent"
 
 
 async def test_a_stream_without_batches_is_told(
@@ -400,7 +423,7 @@ def test_a_batch_that_has_lost_a_member_is_sent_again(recorder: JetStreamApplica
     bus.publish = lose_the_third  # type: ignore[method-assign]
     one = events(5, "a")
     assert recorder.insert_events(one) == [1, 2, 3, 4, 5]
-    assert members == list("12345") * 2
+    assert members == list("1234") * 2  # the fifth, which commits, is stored and not only published
     assert recorder.select_events("a") == one
 
 

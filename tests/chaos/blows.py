@@ -10,7 +10,7 @@ from tests.chaos.cluster import Cluster
 from tests.chaos.nemesis import Strike
 from tests.waiting import until
 
-FIND_WITHIN = 60.0
+FIND_WITHIN = 120.0
 """Seconds until there is a process to be struck: one that was killed just before is started again."""
 AWAKE = 0.008
 """Seconds that a frozen process goes on before it is killed: with what came meanwhile in hand, little of it done."""

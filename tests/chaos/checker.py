@@ -3,7 +3,6 @@
 Each rule says in its own words what it found; nothing found means that nothing was lost, decided twice or told wrong.
 """
 
-from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
@@ -13,12 +12,10 @@ from magi.domain.clock import milliseconds
 from magi.domain.ids import AggregateId, InitiatorId, RequestId, request_aggregate, split_task_id
 from magi.domain.messages import InboxMessage, Submission, Task, Vote
 from magi.domain.voting_request import Adjudicated, Content, Received, RequestEvent, VoterResult
-from magi.eventstore.codec import digest
 from magi.eventstore.history import Recorded
 from magi.gateway import wire
 from tests.chaos.clients import Asked
-
-History = Sequence[Recorded[RequestEvent]]
+from tests.log_rules import History, chain_problems, count_problems, histories_of, log_problems
 
 
 class Evidence(Struct, frozen=True):
@@ -35,11 +32,9 @@ class Evidence(Struct, frozen=True):
 
 def check(evidence: Evidence, expected_vote: Callable[[str, str], Vote], absent: str) -> list[str]:
     """Everything that is wrong. `absent` is the voter that nobody is."""
-    histories: defaultdict[AggregateId, list[Recorded[RequestEvent]]] = defaultdict(list)
-    for recorded in evidence.log:
-        histories[AggregateId(recorded.event.originator_id)].append(recorded)
+    histories = histories_of(evidence.log)
     asked = {aggregate_of(one): one for one in evidence.asked}
-    problems = [*_log(evidence.log)]
+    problems = [*log_problems(evidence.log)]
     for aggregate in sorted({*histories, *asked}):
         found: list[str] = []
         history, one = histories.get(aggregate, []), asked.get(aggregate)
@@ -62,24 +57,9 @@ def aggregate_of(asked: Asked) -> AggregateId:
 # --- The log ----------------------------------------------------------------------------------------------------------
 
 
-def _log(log: History) -> Iterator[str]:
-    for expected, recorded in enumerate(log, 1):
-        if recorded.sequence != expected:
-            yield f"the log has {recorded.sequence} where {expected} was expected"
-            return
-    ids = Counter(recorded.event.id for recorded in log)
-    yield from (f"{count} events are named {name!r}" for name, count in ids.items() if count > 1)
-
-
 def _history(aggregate: AggregateId, history: History) -> Iterator[str]:
     """Whole, chained, one beginning, one end, at most one vote a voter; and the verdict is what the votes say."""
-    before = ""
-    for version, recorded in enumerate(history, 1):
-        if recorded.event.originator_version != version:
-            yield f"version {recorded.event.originator_version} stands where {version} was expected"
-        if recorded.event.prev != before:
-            yield f"the chain breaks before version {version}"
-        before = digest(recorded.data)
+    yield from chain_problems(history)
     events = [recorded.event for recorded in history]
     if not events:
         return
@@ -95,9 +75,7 @@ def _history(aggregate: AggregateId, history: History) -> Iterator[str]:
     elif verdicts[0] != len(events) - 1:
         yield "goes on after the verdict"
     results = [event for event in events if isinstance(event, VoterResult)]
-    counted = Counter(event.voter_id for event in results)
-    yield from (f"{voter} was counted {count} times" for voter, count in counted.items() if count > 1)
-    yield from (f"{voter} is not on the panel" for voter in counted if voter not in received.voters)
+    yield from count_problems(results, received.voters)
     for verdict in events:
         if isinstance(verdict, Adjudicated):
             yield from _verdict(received, results, verdict)

@@ -18,7 +18,6 @@ from magi.cli.children import PartCommand, PartProcess
 from magi.cli.local import issue_token
 from magi.domain import initiator as initiators
 from magi.domain import voter_commands as voters
-from magi.domain.errors import Conflict
 from magi.domain.ids import VoterId
 from magi.domain.voting_request import RequestEvent
 from magi.embedded.datadir import DataDir
@@ -39,7 +38,6 @@ from tests.chaos.nemesis import Blow
 from tests.chaos.tap import Deliveries, Tap
 from tests.ports import lasting_port
 from tests.proxy import Proxy
-from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 POSTGRES = "postgres"
@@ -171,18 +169,7 @@ class Cluster:
         directory = directory_log(self.bus)
         await directory.start()
         await change_initiator(directory, initiators.Register(name, "chaos", "test", now_ms()))
-        token = ""
-
-        async def issued() -> bool:
-            nonlocal token
-            try:
-                token = await issue_token(directory, name, "test")
-            except Conflict:  # in a cluster a replica may answer that doesn't know of the registration yet
-                return False
-            return True
-
-        await until(issued, f"{name} has a token", 20)
-        return token
+        return await issue_token(directory, name, "test")
 
     async def magi(self, *arguments: str) -> tuple[int, str]:
         """Run a command as an operator does: its exit code, and what it said."""

@@ -15,7 +15,7 @@ VOTERS = ("a", "b", "c")
 GHOST = "ghost"
 """A registered voter that nobody is."""
 STRATEGIES = ("minority_rule", "absolute_majority", "unanimous", "veto", {"name": "threshold", "ratio": 0.5})
-LONG = 150_000
+LONG = 300_000
 """Milliseconds. Whoever asks voters that are there has so much time that a missing vote is a lost one."""
 
 

@@ -40,7 +40,7 @@ def plant() -> None:
 
 def drop_ack_wait() -> None:
     """A ballot is acknowledged when it comes, and not when what it leads to is stored."""
-    from magi.orchestrator.inbox import Item
+    from magi.orchestrator.inbox import ALONE, Item
     from magi.orchestrator.requests import Requests
 
     accept, acknowledging = Requests.accept, set[asyncio.Task[None]]()
@@ -49,7 +49,9 @@ def drop_ack_wait() -> None:
         accept(self, item)
         request = self._requests.get(item.aggregate)
         received = request.state.received if request else None
-        if received and received.initiator_id == "drop-ack-wait" and not isinstance(item.message, Submission):
+        # Only a ballot that came alone: else others in its message would be acknowledged with it, those of `SOUND` too.
+        ballot = not isinstance(item.message, Submission) and item.whole is ALONE
+        if received and received.initiator_id == "drop-ack-wait" and ballot:
             task = asyncio.create_task(self._effects.acknowledge(item.reply))
             acknowledging.add(task)
             task.add_done_callback(acknowledging.discard)

@@ -10,11 +10,11 @@ import pytest
 
 from tests.chaos.run import run
 
-SECONDS = float(os.environ.get("MAGI_TEST_CHAOS_SECONDS") or 18.0)
-"""Under load. The whole takes some 25 s more on an idle machine."""
+SECONDS = float(os.environ.get("MAGI_TEST_CHAOS_SECONDS") or 150.0)
+"""Under load. The whole takes some 30 s more, two minutes on a busy machine; it is the first that CI begins."""
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1200)
 async def test_nothing_is_lost_or_decided_twice_whatever_is_struck(tmp_path: Path) -> None:
     seed = int(os.environ.get("MAGI_TEST_CHAOS_SEED") or random.SystemRandom().randrange(10**9))
     result = await run(tmp_path / "data", seed, SECONDS)

@@ -13,10 +13,19 @@ from nats.aio.client import Client
 from tests.servers import NatsServer
 from tests.waiting import eventually
 
+LONG = ("test_kills.py", "test_three_servers.py", "test_mutants.py")
+"""Real processes under load, three and a half minutes in all."""
+
 
 def pytest_xdist_auto_num_workers() -> int:
     """One process more than there are cores: most tests wait for servers half of their time."""
     return (os.cpu_count() or 1) + 1
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes minutes begins first, on one worker: begun last, it would be waited for by all the others."""
+    items.sort(key=lambda item: item.path.name not in LONG)
 
 
 @pytest.fixture(autouse=True)

@@ -374,4 +374,4 @@ async def test_projectors_that_stop_halt_or_fall_behind(world: projecting.World,
     # Nobody is there at all.
     await watched.forget("projector")
     gone = await watched.fires("MagiProjectorStopped", 2 * MINUTE)
-    assert gone.labels == {}
+    assert gone.labels == {"projection": "requests"}  # it stands for all of them

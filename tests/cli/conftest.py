@@ -3,7 +3,8 @@
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack, contextmanager
+from functools import cached_property
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from magi.domain.ids import VoterId
 from magi.eventstore.bus import Bus
 from magi.voters import Judge, VoterAgent
+from tests.again import Shared
 from tests.audit.stored import written
 from tests.cli.auditor import Auditor, auditor_of
 from tests.cli.commands import magi
@@ -24,43 +26,74 @@ GROUP = "tests"
 """Theirs, so that no panel gets them that doesn't name them."""
 
 
-@pytest.fixture(scope="session")
-def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
-    """Shared by the whole session: don't stop or kill any of it, and name what you register as no other test does."""
-    with Serve(tmp_path_factory.mktemp("serve") / "data") as running:
-        yield running
+class House:
+    """A running `magi serve`, and what tests need to have on it, from when the first of them asks."""
 
+    def __init__(self, serve: Serve, exits: ExitStack) -> None:
+        self.serve = serve
+        self._exits = exits
 
-@pytest.fixture(scope="session")
-def seeds(serve: Serve) -> dict[str, str]:
-    """The seeds of the voters on the bus, as `magi voters add` printed them."""
-    seeds = {}
-    for voter in ON_THE_BUS:
-        added = magi("voters", "add", voter, "--kind", "nats", "--group", GROUP, data=serve.data)
+    @cached_property
+    def seeds(self) -> dict[str, str]:
+        """Those of the voters on the bus, as `magi voters add` printed them."""
+        return {voter: self._added(voter, "nats") for voter in ON_THE_BUS}
+
+    @cached_property
+    def process(self) -> subprocess.Popen[bytes]:
+        """In which the voters of `judges` run."""
+        for voter in IN_A_PROCESS:
+            self._added(voter, "builtin")
+        judges = [f"{voter}=tests.cli.judges:{function}" for voter, function in IN_A_PROCESS.items()]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "magi", "voter", *judges],
+            env=environment(MAGI_DATA=str(self.serve.data), MAGI_NATS_SYNC_INTERVAL="any"),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        self._exits.callback(process.wait, 30)
+        self._exits.callback(process.terminate)
+        return process
+
+    def _added(self, voter: str, kind: str) -> str:
+        added = magi("voters", "add", voter, "--kind", kind, "--group", GROUP, data=self.serve.data)
         assert added.code == 0, added.stderr
-        seeds[voter] = added.last_word
-    return seeds
+        return added.last_word
+
+
+@contextmanager
+def opened(data: Path) -> Iterator[House]:
+    with ExitStack() as exits:
+        yield House(exits.enter_context(Serve(data)), exits)
 
 
 @pytest.fixture(scope="session")
-def process_voters(serve: Serve) -> Iterator[None]:
+def houses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared[House]]:
+    with Shared(lambda: opened(tmp_path_factory.mktemp("serve") / "data")) as shared:
+        yield shared
+
+
+@pytest.fixture
+def house(houses: Shared[House], request: pytest.FixtureRequest) -> House:
+    """Shared by the whole session, but for tests that are tried again: what they named has its name no more."""
+    return houses.of(request)
+
+
+@pytest.fixture
+def serve(house: House) -> Serve:
+    """As `house`: don't stop or kill any of it, and name what you register as no other test does."""
+    return house.serve
+
+
+@pytest.fixture
+def seeds(house: House) -> dict[str, str]:
+    return house.seeds
+
+
+@pytest.fixture
+def process_voters(house: House) -> None:
     """`yes`, `no` and `rude` are registered and run."""
-    for voter in IN_A_PROCESS:
-        added = magi("voters", "add", voter, "--kind", "builtin", "--group", GROUP, data=serve.data)
-        assert added.code == 0, added.stderr
-    judges = [f"{voter}=tests.cli.judges:{function}" for voter, function in IN_A_PROCESS.items()]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "magi", "voter", *judges],
-        env=environment(MAGI_DATA=str(serve.data), MAGI_NATS_SYNC_INTERVAL="any"),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait(10)
+    assert house.process.poll() is None
 
 
 class Voters:

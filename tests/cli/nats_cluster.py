@@ -102,7 +102,7 @@ class NatsCluster:
     def _healthy(self, name: str) -> bool:
         with contextlib.suppress(OSError):
             url = f"http://127.0.0.1:{self.monitor_port(name)}/healthz"
-            with urllib.request.urlopen(url, timeout=5) as answer:
+            with urllib.request.urlopen(url, timeout=30) as answer:
                 return bool(answer.status == 200)
         return False
 

@@ -90,7 +90,7 @@ class Serve:
         process = self.process
         began = time.monotonic()
         process.send_signal(sign)
-        code = process.wait(30)
+        code = process.wait(90)
         took = time.monotonic() - began
         self._forget()
         return code, took

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import time
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from magi.alerts.rules import FILE
 from magi.alerts.state_file import AlertsState, Seen, read_state, write_state
 from magi.cli.alerting import alerts_of_serve
 from magi.cli.alerts_report import plain
-from magi.cli.context import Context
+from magi.cli.context import Context, ServeNote, note_file
+from magi.cli.context import write_note as write_ready
+from magi.embedded import DataDir
 from magi.embedded.runfile import ServerNote, write_note
 from magi.webhooks.signing import Secret, new_secret, verify
 from tests.cli.commands import magi
@@ -77,6 +80,23 @@ def test_the_last_evaluation_of_one_who_was_killed_is_not_shown(tmp_path: Path) 
     put(tmp_path, DOWN, pid=2**22 + 1)  # more than a process's number can be
     result = magi("alerts", data=tmp_path)
     assert (result.code, result.stdout, "nobody evaluates the alerts" in result.stderr) == (2, "", True)
+
+
+def test_before_the_first_evaluation_it_says_when_that_comes(tmp_path: Path) -> None:
+    with DataDir.open(tmp_path / "data") as data:
+        ready = ServeNote(url="ws://127.0.0.1:1", settings={"alerts.every_seconds": 60})
+        write_ready(data.path, ready)
+        result = magi("alerts", data=data.path)
+        assert (result.code, result.stderr) == (0, "")
+        assert result.stdout.startswith("not evaluated yet: the first evaluation comes in ")
+        assert json.loads(magi("alerts", "--json", data=data.path).stdout)["at"] is None
+        write_ready(data.path, ServeNote(url="", settings={}))
+        result = magi("alerts", data=data.path)
+        assert (result.code, "is still starting" in result.stderr) == (2, True)
+        write_ready(data.path, ready)
+        os.utime(note_file(data.path), (time.time() - 100, time.time() - 100))
+        result = magi("alerts", data=data.path)
+        assert (result.code, "its log says why" in result.stderr) == (2, True)
 
 
 def test_values_are_plain_numbers() -> None:

@@ -1,9 +1,10 @@
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from magi.cli.checks_expiry import DAY, Certificate, _ends, judge_certificates, judge_tokens
+from magi.cli.checks_expiry import DAY, Certificate, check_certificates, judge_certificates, judge_tokens
+from magi.cli.context import Context
 from magi.cli.dev_certs import issue, make_ca
 from magi.domain.clock import rfc3339
 from magi.domain.directory import Directory
@@ -24,13 +25,19 @@ def test_nobody_hears_of_certificates_who_has_none() -> None:
     assert judge_certificates([], NOW) == []
 
 
-def test_of_a_chain_the_certificate_counts_that_ends_first(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("setting", "said"), [("tls_cert", "ends in 2 days"), ("tls_ca", "1; the first ends in 36")])
+def test_of_a_chain_the_first_end_counts_and_of_cas_the_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str, said: str
+) -> None:
+    """A chain is worth nothing without each of its certificates; an old CA may stand beside the new one."""
     now = datetime.now(UTC)
     ca = make_ca(now)
     soon = issue(ca, ("localhost",), now, days=3)
-    (tmp_path / "chain.pem").write_bytes(ca.certificate + soon.certificate)
-    left = _ends(tmp_path / "chain.pem") / 1000 - now.timestamp()
-    assert timedelta(days=2) < timedelta(seconds=left) < timedelta(days=4)
+    both = tmp_path / "both.pem"
+    both.write_bytes(ca.certificate + soon.certificate)
+    monkeypatch.setenv(f"MAGI_GATEWAY_{setting.upper()}", str(both))
+    (finding,) = check_certificates(Context.load(tmp_path), None, int(now.timestamp() * 1000) + DAY // 2)
+    assert said in finding.found
 
 
 def tokens(*expire_in_days: float | None) -> dict[str, Token]:

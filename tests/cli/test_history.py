@@ -123,7 +123,7 @@ def test_following_goes_on_until_the_verdict(tmp_path: Path) -> None:
             put(found, *book.messages[before:])
             lines.append(process.stdout.readline())
         lines.append(process.stdout.read())
-        process.communicate(timeout=10)
+        process.communicate(timeout=30)
         assert process.returncode == 0
         assert b"".join(lines) == b"".join(m.data + b"\n" for m in book.messages)
 
@@ -136,7 +136,7 @@ def test_following_is_ended_by_ctrl_c(tmp_path: Path) -> None:
         assert process.stdout
         assert b"request" in process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=10)
+        _, errors = process.communicate(timeout=30)
         assert (process.returncode, errors) == (130, b"")
 
 
@@ -144,7 +144,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(auditor: Auditor) -> None:
     process = program("history", "request-1", *AS_AGENT, data=auditor.data)
     assert process.stdout
     process.stdout.close()
-    assert process.wait(10) == 2
+    assert process.wait(30) == 2
     assert process.stderr
     assert process.stderr.read() == b""
     process.stderr.close()
@@ -172,7 +172,7 @@ def on_a_terminal(auditor: Auditor, columns: int, *arguments: str) -> str:
         return not data
 
     eventually(read, "the command ends")
-    process.communicate(timeout=10)
+    process.communicate(timeout=30)
     os.close(ours)
     return _STYLE.sub("", written.decode().replace("\r\n", "\n"))
 

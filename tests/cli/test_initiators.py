@@ -18,7 +18,7 @@ def lets_in(serve: Serve, token: str) -> bool:
     """Whether the gateway takes the token; it learns of a change a moment after the command has ended."""
     with connect(serve.url) as ws:
         ws.send(json.dumps({"type": "authenticate", "token": token}))
-        return bool(json.loads(ws.recv(timeout=10))["type"] == "authenticated")
+        return bool(json.loads(ws.recv(timeout=30))["type"] == "authenticated")
 
 
 def row(serve: Serve, name: str) -> dict[str, object]:
@@ -79,7 +79,7 @@ def test_revoking_an_initiator_ends_its_connections(serve: Serve) -> None:
     with connect(serve.url, additional_headers={"Authorization": f"Bearer {token}"}) as ws:
         assert magi("initiators", "revoke", "ini-gone", "--reason", "lost", data=serve.data).code == 0
         with pytest.raises(ConnectionClosed) as closed:
-            ws.recv(timeout=10)
+            ws.recv(timeout=30)
     assert closed.value.rcvd
     assert closed.value.rcvd.code == 4507
     assert row(serve, "ini-gone")["status"] == "revoked"

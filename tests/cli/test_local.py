@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from magi.cli.local import LOCAL, ensure_local_initiator, issue_token, nats_users, register_builtin, token_file
+from magi.cli.local import ensure_local_initiator, issue_token, nats_users, register_builtin
+from magi.cli.local_token import LOCAL, token_file
 from magi.domain import initiator as initiators
 from magi.domain import voter_commands as voters
 from magi.domain.ids import VoterId

@@ -108,6 +108,8 @@ def test_a_part_may_have_a_level_of_its_own(written: Written) -> None:
     for wrong in ("gateway", "gateway=loud"):
         with pytest.raises(SettingsError, match=r"log\.parts: expected PART=LEVEL"):
             logs.level_of(LogSection(parts=(wrong,)), "gateway")
+    with pytest.raises(SettingsError, match=r"log\.parts: expected one of gateway, .* got 'gatway=debug'"):
+        logs.level_of(LogSection(parts=("gatway=debug",)), "gateway")
 
 
 def test_a_log_that_can_not_be_written_stops_nothing() -> None:

@@ -2,9 +2,12 @@
 
 One system, one story: requests that go well and wrong, voters that behave and don't, an operator at work."""
 
+import contextlib
 import json
 import secrets
 from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +15,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from magi.telemetry.steps import FLOW, STEPS
+from tests.again import Shared
 from tests.cli.commands import magi
 from tests.cli.serving import Serve
 
@@ -109,16 +113,22 @@ def _vote(connection: ClientConnection) -> None:
         pass
 
 
+@contextlib.contextmanager
+def told(data: Path) -> Iterator[tuple[Story, list[Line]]]:
+    with Serve(data, MAGI_LOG_LEVEL="info", MAGI_LOG_PARTS=",".join(f"{p}=debug" for p in PARTS)) as serve:
+        story = Story(serve)
+    yield story, story.read()
+
+
 @pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory) -> tuple[Story, list[Line]]:
-    serve = Serve(
-        tmp_path_factory.mktemp("logs") / "data",
-        MAGI_LOG_LEVEL="info",
-        MAGI_LOG_PARTS=",".join(f"{p}=debug" for p in PARTS),
-    )
-    with serve:
-        told = Story(serve)
-    return told, told.read()
+def stories(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared[tuple[Story, list[Line]]]]:
+    with Shared(lambda: told(tmp_path_factory.mktemp("logs") / "data")) as shared:
+        yield shared
+
+
+@pytest.fixture
+def story(stories: Shared[tuple[Story, list[Line]]], request: pytest.FixtureRequest) -> tuple[Story, list[Line]]:
+    return stories.of(request)
 
 
 def test_one_request_leaves_each_line_as_often_as_it_must(story: tuple[Story, list[Line]]) -> None:

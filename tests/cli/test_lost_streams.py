@@ -53,3 +53,19 @@ async def test_a_stream_that_was_made_anew_is_told_and_not_remembered(
         await remember(tmp_path, url, nc, made={"MAGI_LOG"})
     assert not lines
     assert remembered(tmp_path, url) == now
+
+
+async def test_no_password_is_written_down_and_one_that_was_is_removed(
+    nats_server: NatsServer, nc: Client, tmp_path: Path
+) -> None:
+    await apply(nc, load_declarations())
+    bare = nats_server.url
+    secret = bare.replace("//", "//magi:s3cret@")
+    await remember(tmp_path, secret, nc)
+    now = remembered(tmp_path, secret)
+    assert now
+    assert remembered(tmp_path, bare) == now
+    (tmp_path / FILE).write_text(json.dumps({f"{secret},{secret}": now, secret: now}))  # by a version before
+    assert remembered(tmp_path, secret) == now
+    await remember(tmp_path, secret, nc)
+    assert json.loads((tmp_path / FILE).read_text()) == {f"{bare},{bare}": now, bare: now}

@@ -12,6 +12,7 @@ def rows(result: Result, check: str) -> list[dict[str, str]]:
     return [row for row in json.loads(result.stdout) if row["check"] == check]
 
 
+@pytest.mark.timeout(300)
 def test_a_cluster_of_three_runs_on_what_is_written_and_a_doctor_sees_its_copies(tmp_path: Path) -> None:
     with nats_cluster(tmp_path) as cluster:
         # Whoever connects passes over a server that isn't there.
@@ -24,10 +25,16 @@ def test_a_cluster_of_three_runs_on_what_is_written_and_a_doctor_sees_its_copies
             return rows(magi("doctor", "--json", data=tmp_path, **variables), "copies")
 
         eventually(lambda: applied("1"), "the streams are there", 60)
-        (row,) = copies()
-        assert row["status"] == "error"
-        assert "MAGI_LOG has 1 copy" in row["found"]
-        assert "nats.replicas = 3" in row["advice"]
+
+        def alone() -> bool:
+            # Or it can't look: on a busy machine a cluster may be electing somebody, who doesn't answer until then.
+            return any(
+                (row["status"], "MAGI_LOG has 1 copy" in row["found"], "nats.replicas = 3" in row["advice"])
+                == ("error", True, True)
+                for row in copies()
+            )
+
+        eventually(alone, "the doctor sees that there is one copy", 60)
         eventually(lambda: applied("3"), "the streams have three copies", 60)
         eventually(lambda: [row["status"] for row in copies()] == ["ok"], "all copies are in step", 60)
 

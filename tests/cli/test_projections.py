@@ -1,6 +1,7 @@
 """`magi projections` over a running MAGI, as an operator uses it."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from magi.cli.context import Context
 from magi.eventstore import subjects
 from magi.projections.layout import VIEWS
+from tests.again import Shared
 from tests.cli.commands import magi
 from tests.cli.serving import Serve
 from tests.projections.histories import some_uuid
@@ -19,14 +21,25 @@ from tests.waiting import eventually
 ASK = ("submit", "--query", "q", "--answer", "Some words.", "--voters", "melchior")
 
 
-@pytest.fixture(scope="module")
-def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
-    """A MAGI whose tables these tests may change; they build on each other's."""
-    with Serve(tmp_path_factory.mktemp("own") / "data") as running:
+@contextlib.contextmanager
+def three_judged(data: Path) -> Iterator[Serve]:
+    with Serve(data) as running:
         for number in range(3):
             assert magi(*ASK, "--request-id", f"r{number}", data=running.data).code in (0, 1)
-        eventually(lambda: caught_up(running.data), "everything is projected", 30)
+        eventually(lambda: caught_up(running.data), "everything is projected", 60)
         yield running
+
+
+@pytest.fixture(scope="module")
+def owned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared[Serve]]:
+    with Shared(lambda: three_judged(tmp_path_factory.mktemp("own") / "data")) as shared:
+        yield shared
+
+
+@pytest.fixture
+def own(owned: Shared[Serve], request: pytest.FixtureRequest) -> Serve:
+    """A MAGI whose tables these tests may change, and find changed by others."""
+    return owned.of(request)
 
 
 def url_of(data: Path) -> str:
@@ -105,7 +118,7 @@ def test_the_views_go_back_to_an_older_version_and_what_they_are_not_on_is_dropp
 def test_an_event_that_can_not_be_applied_is_shown_and_skipped(own: Serve) -> None:
     poison = store(own.data, f"{subjects.LOG_PREFIX}local.{some_uuid()}", b'{"type":"received","content":"secret"}')
     assert magi(*ASK, "--request-id", "behind", data=own.data).code in (0, 1)  # nobody else minds
-    eventually(lambda: magi("projections", "status", data=own.data).code == 1, "it stands", 30)
+    eventually(lambda: magi("projections", "status", data=own.data).code == 1, "it stands", 60)
     status = magi("projections", "status", data=own.data).stdout
     assert f"magi projections skip {poison} --reason WHY" in status
     assert "secret" not in status
@@ -113,7 +126,7 @@ def test_an_event_that_can_not_be_applied_is_shown_and_skipped(own: Serve) -> No
     assert magi("projections", "skip", str(poison), "--reason", "x", "--projection", "voters", data=own.data).code == 2
     skipped = magi("projections", "skip", str(poison), "--reason", "seen \x1b[2J", data=own.data)
     assert (skipped.code, skipped.stdout) == (0, f"requests passes over {poison}\n")
-    eventually(lambda: caught_up(own.data), "it goes on", 30)
+    eventually(lambda: caught_up(own.data), "it goes on", 60)
     assert r"seen \x1b[2J" in magi("projections", "status", data=own.data).stdout
     assert sql(own.data, "SELECT count(*) FROM magi.requests WHERE request_id = 'behind'") == [(1,)]
     assert magi("projections", "verify", data=own.data).code == 0

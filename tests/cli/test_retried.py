@@ -104,7 +104,7 @@ async def test_what_hangs_keeps_nobody_waiting_for_longer_than_the_patience(tmp_
 
     program.start = hang  # type: ignore[method-assign]
     async with program.retried() as retried:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await retried.start(0.01)
         assert program.ups == 0
         go_on.set()

@@ -36,7 +36,7 @@ async def test_one_pass_and_one_fail_are_a_tie_which_fails(serve: Serve, voters:
     await voters.start("voter_1", passes)
     await voters.start("voter_2", fails)
     headers = {"Authorization": f"Bearer {serve.token}"}
-    async with connect(serve.url, additional_headers=headers) as ws, asyncio.timeout(20):
+    async with connect(serve.url, additional_headers=headers) as ws, asyncio.timeout(30):
         await ws.send(json.dumps(REQUEST))
         frames: list[str] = []
         while len(frames) < 6:

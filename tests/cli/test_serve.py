@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,19 +13,31 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from tests.again import Shared
 from tests.cli.commands import magi, program
 from tests.cli.serving import Serve, gone
+from tests.ports import lasting_port
 from tests.waiting import eventually
 
 STOP_WITHIN = 5.0
+"""Seconds, on a machine on which the shortest command takes `SHORTEST`."""
+SHORTEST = 0.2
 ASK = ("submit", "--query", "q", "--answer", "Some words.", "--voters", "melchior", "--json")
 
 
 @pytest.fixture(scope="module")
-def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
-    """A MAGI that these tests may kill parts of, and then find well again."""
-    with Serve(tmp_path_factory.mktemp("own") / "data") as running:
-        yield running
+def owned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared[Serve]]:
+    with Shared(lambda: Serve(tmp_path_factory.mktemp("own") / "data")) as shared:
+        yield shared
+
+
+@pytest.fixture
+def own(owned: Shared[Serve], request: pytest.FixtureRequest) -> Serve:
+    """A MAGI that these tests may kill parts of, and then find well again; or kill."""
+    running = owned.of(request)
+    if running.process.poll() is not None:
+        running.start()
+    return running
 
 
 def judged(data: Path) -> None:
@@ -39,7 +52,7 @@ def test_it_prints_one_line_when_it_is_ready(serve: Serve) -> None:
     assert serve.stderr == ""
     with connect(serve.url, additional_headers={"Authorization": f"Bearer {serve.token}"}) as ws:
         ws.send('{"type":"ping"}')
-        assert ws.recv(timeout=10) == '{"type":"pong"}'
+        assert ws.recv(timeout=30) == '{"type":"pong"}'
 
 
 def test_everything_listens_on_loopback_only(serve: Serve) -> None:
@@ -85,7 +98,7 @@ def test_a_line_of_the_file_that_can_not_be_used_stops_the_start(nowhere: Path) 
 
 def test_a_second_one_over_the_same_data_is_refused(serve: Serve) -> None:
     second = program("serve", "--port", "0", data=serve.data)
-    output, errors = second.communicate(timeout=30)
+    output, errors = second.communicate(timeout=60)
     assert (second.returncode, output) == (2, b"")
     assert f"process id {serve.process.pid}".encode() in errors
     assert errors.count(b"\n") == 1
@@ -97,9 +110,9 @@ def test_a_port_that_is_taken_is_told_and_everything_is_stopped_again(tmp_path: 
         port = taken.getsockname()[1]
         refused = Serve(tmp_path / "data", MAGI_VOTERS_BUILTIN="")
         process = refused.begin("--port", str(port))
-        eventually((tmp_path / "data" / "run" / "magi.json").exists, "the servers are started", 30)
+        eventually((tmp_path / "data" / "run" / "magi.json").exists, "the servers are started", 60)
         family = refused.family()
-        assert process.wait(30) == 2
+        assert process.wait(60) == 2
     assert f"can't listen on 127.0.0.1:{port}" in refused.stderr
     eventually(lambda: gone(family), "its processes are gone")
 
@@ -109,26 +122,35 @@ def test_a_part_that_is_killed_is_started_again(own: Serve, part: str) -> None:
     before, url = own.pid_of(part), own.url
     os.kill(before, signal.SIGKILL)
     judged(own.data)
-    eventually(lambda: own.pid_of(part) not in (before, 0), f"another {part}", 30)
-    eventually(lambda: magi("doctor", data=own.data).code == 0, "all is well", 30)
+    eventually(lambda: own.pid_of(part) not in (before, 0), f"another {part}", 60)
+    eventually(lambda: magi("doctor", data=own.data).code == 0, "all is well", 60)
     assert own.url == url
     assert own.process.poll() is None
 
 
-def test_it_stops_while_it_is_starting(tmp_path: Path) -> None:
-    starting = Serve(tmp_path / "data")
+def stop_within(data: Path) -> float:
+    """Seconds: longer by as much as a command takes longer now, on a machine that is busy with other tests."""
+    began = time.monotonic()
+    with program("--version", data=data) as command:
+        command.communicate(timeout=60)
+    return STOP_WITHIN * max(1.0, (time.monotonic() - began) / SHORTEST)
+
+
+@pytest.mark.parametrize(("sign", "expected"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_it_stops_while_it_is_starting_and_blames_nobody(tmp_path: Path, sign: signal.Signals, expected: int) -> None:
+    starting = Serve(tmp_path / "data", MAGI_LOG_LEVEL="error")
     process = starting.begin()
-    eventually((starting.data / "logs" / "orchestrator.log").exists, "the parts are being started", 30)
+    eventually((starting.data / "logs" / "orchestrator.log").exists, "the parts are being started", 60)
     family = starting.family()
-    code, took = starting.stop(signal.SIGTERM)
-    assert (code, took < STOP_WITHIN, starting.stdout) == (0, True, "")
-    assert process.poll() == 0
+    code, took = starting.stop(sign)
+    assert (code, took < stop_within(tmp_path), starting.stdout) == (expected, True, ""), took
+    assert starting.stderr == "magi: stopped while it was starting; nothing of it runs any more\n"
+    assert process.poll() == expected
     assert gone(family)
 
 
 def test_killed_as_a_whole_it_goes_on_at_the_next_start_and_stops_in_good_order(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = str(free.getsockname()[1])
+    port = str(lasting_port())
     with contextlib.ExitStack() as stack:
         magi_serve = Serve(tmp_path / "data")
         magi_serve.start("--port", port)
@@ -136,7 +158,7 @@ def test_killed_as_a_whole_it_goes_on_at_the_next_start_and_stops_in_good_order(
         data = magi_serve.data
         first = magi(*ASK, "--request-id", "before", data=data)
         assert magi("voters", "add", "absent", "--kind", "builtin", data=data).code == 0
-        submit = ("submit", "--query", "q", "--answer", "a", "--voters", "absent", "--timeout-ms", "2000")
+        submit = ("submit", "--query", "q", "--answer", "a", "--voters", "absent", "--timeout-ms", "8000")
         open_request = stack.enter_context(program(*submit, "--request-id", "open", data=data))
         assert open_request.stdout
         assert open_request.stdout.readline().startswith(b"received")
@@ -153,10 +175,10 @@ def test_killed_as_a_whole_it_goes_on_at_the_next_start_and_stops_in_good_order(
         family = magi_serve.family()
         with connect(magi_serve.url, additional_headers={"Authorization": f"Bearer {magi_serve.token}"}) as ws:
             code, took = magi_serve.stop(signal.SIGINT)
-            assert (code, took < STOP_WITHIN) == (0, True)
+            assert (code, took < stop_within(data)) == (0, True), took
             assert gone(family)
             with pytest.raises(ConnectionClosed) as closed:
-                ws.recv(timeout=5)
+                ws.recv(timeout=30)
         assert closed.value.rcvd
         assert closed.value.rcvd.code == 1012
         assert not (data / "run" / "magi.json").exists()
@@ -166,4 +188,4 @@ def test_killed_for_good_it_leaves_no_process(own: Serve) -> None:
     family = own.family()
     assert len(family) > 4
     own.kill()
-    eventually(lambda: gone(family), "its processes are gone", 10)
+    eventually(lambda: gone(family), "its processes are gone")

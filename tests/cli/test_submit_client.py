@@ -9,8 +9,11 @@ import pytest
 from websockets.asyncio.server import Server, ServerConnection, serve
 
 from magi.cli import submit_client
+from magi.cli.context import NotRunning, ServeNote, write_note
 from magi.cli.conversation import Conversation, End, FinalResult, Show
+from magi.cli.local_token import token_file
 from magi.cli.submit_client import Address, SubmitFailed, find_gateway, follow
+from magi.embedded import DataDir
 
 REQUEST = '{"type":"request","request_id":"r"}'
 AT = "2026-01-31T12:00:00.000Z"
@@ -71,15 +74,15 @@ async def test_it_resumes_where_the_connection_broke() -> None:
 
 
 async def test_a_gateway_that_closes_every_connection_is_left_in_peace(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(submit_client, "MARGIN", 0.5)
+    monkeypatch.setattr(submit_client, "MARGIN", 1.5)
 
     async def script(connection: ServerConnection, number: int) -> None:
         await connection.close(1000)
 
     async with Gateway(script) as gateway:
         with pytest.raises(SubmitFailed, match="no verdict came in time: the connection was closed"):
-            await follow_at(gateway, timeout=0.5)
-    assert 2 <= len(gateway.openings) <= 6  # 0.1, 0.2, 0.4 s … apart
+            await follow_at(gateway, timeout=1.0)
+    assert 2 <= len(gateway.openings) <= 7  # 0.1, 0.2, 0.4 s … apart
 
 
 @pytest.mark.parametrize("code", [4502, 4505, 4507, 1003, 1009])
@@ -134,17 +137,17 @@ async def test_what_may_be_tried_again_is() -> None:
 
 
 async def test_the_deadline_counts_from_the_reception(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(submit_client, "MARGIN", 0.3)
+    monkeypatch.setattr(submit_client, "MARGIN", 1.5)
 
     async def script(connection: ServerConnection, number: int) -> None:
-        await asyncio.sleep(0.4)  # as one whose request waited for an orchestrator
+        await asyncio.sleep(1.6)  # as one whose request waited for an orchestrator
         await connection.send(EVENTS[0])
-        await asyncio.sleep(0.4)
+        await asyncio.sleep(1.6)
         await connection.send(EVENTS[1])
         await connection.send(EVENTS[2])
 
     async with Gateway(script) as gateway:
-        verdict, _, _ = await follow_at(gateway, timeout=0.3)
+        verdict, _, _ = await follow_at(gateway, timeout=1.5)
     assert verdict.final_vote == "pass"
 
 
@@ -190,3 +193,30 @@ async def test_what_is_no_address_is_refused(url: str) -> None:
 def test_a_token_that_can_not_be_one_is_refused(token: str, tmp_path: Path) -> None:
     with pytest.raises(SubmitFailed, match="token"):
         find_gateway(tmp_path, "ws://127.0.0.1:1", token)
+
+
+async def test_a_magi_that_is_starting_is_waited_for(tmp_path: Path) -> None:
+    async def script(connection: ServerConnection, number: int) -> None:
+        for event in EVENTS:
+            await connection.send(event)
+
+    told: list[str] = []
+    async with Gateway(script) as gateway:
+        with DataDir.open(tmp_path / "data") as data:
+            token_file(data.path).write_text("token")
+
+            def tell(what: str) -> None:
+                told.append(what)
+                write_note(data.path, ServeNote(url=gateway.address.url, settings={}))  # now it is ready
+
+            where = lambda: find_gateway(data.path, None, None)  # noqa: E731
+            verdict = await follow(Conversation("r", REQUEST), where, lambda step: None, tell, 30.0)
+    assert verdict.final_vote == "pass"
+    (waits,) = told
+    assert waits.endswith("is not ready: it is being started, or stopped; waiting for it")
+
+
+async def test_one_that_never_gets_ready_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(submit_client, "STARTS_WITHIN", 0.3)
+    with DataDir.open(tmp_path / "data") as data, pytest.raises(NotRunning, match="`magi doctor` and its logs"):
+        await follow(Conversation("r", REQUEST), lambda: find_gateway(data.path, None, None), print, print, 30.0)

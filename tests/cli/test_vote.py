@@ -35,7 +35,7 @@ class Terminal:
         """Read on until `text` was printed, after what was waited for before."""
         assert self.process.stdout
         seen = ""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             while text not in seen:
                 chunk = await self.process.stdout.read(4096)
                 assert chunk, f"it ended; it had shown {self.shown!r}"
@@ -48,7 +48,7 @@ class Terminal:
 
     async def ended(self) -> tuple[int, str]:
         """Its exit code, and what it had to say at last."""
-        out, err = await asyncio.wait_for(self.process.communicate(), 20)
+        out, err = await asyncio.wait_for(self.process.communicate(), 30)
         return self.process.returncode or 0, out.decode() + err.decode()
 
 
@@ -108,7 +108,7 @@ async def test_two_people_do_not_get_the_same_task_until_one_of_them_leaves(offi
         who, other = (first, second) if shown[0] in done else (second, first)
         who.process.send_signal(signal.SIGINT)
         assert (await who.ended())[0] == 0
-        await asyncio.wait_for(waiting.pop(), 10)
+        await asyncio.wait_for(waiting.pop(), 30)
         other.type("a", "not my field")
         await other.until_shown("accepted")
     (result,) = await office.desk.until_done(1)
@@ -128,7 +128,7 @@ async def test_nothing_submitted_steers_the_terminal(office: Office, tmp_path: P
 async def test_at_the_deadline_the_person_is_told_and_gets_the_next(office: Office, tmp_path: Path) -> None:
     async with voting(office, tmp_path) as terminal:
         await terminal.until_shown("waiting")
-        await office.desk.put(encode(given(office, "Too late for you.", timeout=1.5)))
+        await office.desk.put(encode(given(office, "Too late for you.", timeout=4.0)))
         await terminal.until_shown("the deadline has passed")
         await office.desk.put(encode(given(office, "But in time for this.")))
         await terminal.until_shown("│ But in time for this.")

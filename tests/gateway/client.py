@@ -11,7 +11,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 Message = dict[str, Any]
-WITHIN = 10.0
+WITHIN = 30.0
 """Seconds that any answer may take."""
 FINAL = "final_result"
 

@@ -41,7 +41,7 @@ class Deaf:
         """Ask so many times, and leave it at that."""
         await self._loop.sock_sendall(self.sock, frame(question) * times)
 
-    async def cut_off(self, within: float = 20.0) -> None:
+    async def cut_off(self, within: float = 30.0) -> None:
         """Return when the gateway has ended the connection, without reading what it said before."""
 
         async def reset() -> bool:
@@ -49,7 +49,7 @@ class Deaf:
 
         await until(reset, "the gateway cuts it off", within)
 
-    async def rest(self, within: float = 10.0) -> bytes:
+    async def rest(self, within: float = 30.0) -> bytes:
         """Begin to read after all: everything up to the end of the connection."""
         found = bytearray()
         async with asyncio.timeout(within):

@@ -267,7 +267,7 @@ class SlowReading:
 
     async def answered(self) -> None:
         """Return once it has its answer, which grows old from here on."""
-        await asyncio.wait_for(self._answered.wait(), 10)
+        await asyncio.wait_for(self._answered.wait(), 30)
 
     def go_on(self) -> None:
         self._go_on.set()

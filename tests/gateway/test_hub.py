@@ -74,7 +74,7 @@ async def settled(bus: Bus) -> None:
     subscription = await bus.subscribe("settled", hear)
     await bus.nc.flush()
     await bus.nc.publish("settled", b"")
-    await asyncio.wait_for(heard.wait(), 10)
+    await asyncio.wait_for(heard.wait(), 30)
     await subscription.unsubscribe()
 
 

@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed
 
 from magi.gateway.outbound import Outbound
 from tests.gateway.client import small_socket
-from tests.waiting import until
+from tests.waiting import stopwatch, until
 
 LOOPS = ("asyncio", "uvloop")
 LIMIT = 50_000
@@ -47,7 +47,7 @@ async def read(client: ClientConnection) -> tuple[list[str | bytes], int]:
     """Everything up to the end of the connection, and the close code."""
     frames: list[str | bytes] = []
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while True:
                 frames.append(await client.recv())
     except ConnectionClosed as closed:
@@ -110,7 +110,7 @@ class TestSending:
             await outbound._connection.wait_closed()
             for _ in range(20):
                 outbound.send(FRAME)
-                await asyncio.wait_for(outbound.room(), 1)
+                await asyncio.wait_for(outbound.room(), 30)
             assert outbound.closing
 
 
@@ -141,9 +141,10 @@ class TestAClientThatDoesNotRead:
             client.transport.pause_reading()
             await fill(outbound)
             outbound.cut_off()
-            async with asyncio.timeout(2):
+            async with stopwatch() as watch, asyncio.timeout(30):
                 await outbound.finished()
                 await outbound._connection.wait_closed()
+            assert watch.seconds < 2
             assert outbound.stuck_since is None
 
     async def test_its_writer_says_since_when_it_is_stuck(self) -> None:
@@ -154,7 +155,7 @@ class TestAClientThatDoesNotRead:
             client.transport.resume_reading()
 
             async def free() -> bool:
-                await asyncio.wait_for(client.recv(), 5)
+                await asyncio.wait_for(client.recv(), 30)
                 return outbound.stuck_since is None
 
             await until(free, "it goes on")
@@ -170,7 +171,7 @@ class TestAClientThatDoesNotRead:
             assert not waiting.done()
             client.transport.resume_reading()
             while not waiting.done():
-                await asyncio.wait_for(client.recv(), 5)
+                await asyncio.wait_for(client.recv(), 30)
             assert not outbound.closing
 
     @pytest.mark.parametrize("end", ["cut_off", "abort"])
@@ -182,7 +183,7 @@ class TestAClientThatDoesNotRead:
                 outbound.send(FRAME)
             waiting = asyncio.create_task(outbound.room())
             getattr(outbound, end)()
-            await asyncio.wait_for(waiting, 1)
+            await asyncio.wait_for(waiting, 30)
             assert outbound.closing
 
     async def test_closing_it_takes_no_longer_than_the_goodbye(self) -> None:
@@ -191,6 +192,7 @@ class TestAClientThatDoesNotRead:
             await fill(outbound)
             outbound.close(1012, "shutting down")
             outbound.abort()
-            async with asyncio.timeout(0.5):
+            async with stopwatch() as watch, asyncio.timeout(30):
                 await outbound.finished()
                 await outbound._connection.wait_closed()
+            assert watch.seconds < 0.5

@@ -6,7 +6,7 @@ import itertools
 import os
 import re
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -23,9 +23,7 @@ from tests.servers import NatsServer
 GRACE = 1.5
 LONG = 30.0
 """Seconds of grace that nobody needs."""
-WITHIN = GRACE + 15.0
-"""The promise is one second more than the grace, on a machine that isn't busy with other tests. Who waits for those
-that don't read waits for ever."""
+TRIES = 3
 SETTINGS = {
     "grace_seconds": GRACE,
     "limits_outbound_bytes": 16_384,
@@ -102,31 +100,80 @@ async def test_what_a_client_is_owed_it_gets_before_it_is_sent_away(stack: Stack
     assert await gateway.ended() == 0
 
 
-async def test_clients_that_do_not_read_do_not_hold_it_up(stack: Stack, gateway: GatewayProcess) -> None:
-    async with AsyncExitStack() as exits:
+# --- Within the grace and a second ------------------------------------------------------------------------------------
+
+Hold = Callable[[GatewayProcess, AsyncExitStack], Awaitable[Client]]
+"""Makes it hard for a gateway to stop, until the stack ends; returns a client that is still to be told 1012."""
+
+
+async def overrun(held: GatewayProcess, free: GatewayProcess) -> float:
+    """Stop both: the seconds past its grace that the first takes longer than the second, which nothing holds up.
+
+    The second is stopped at the moment when the first's grace is over: what the end of a process takes on a machine
+    that is busy with other tests, it takes for both.
+    """
+    stopping = asyncio.create_task(held.stop())
+    await asyncio.sleep(GRACE)
+    usual_code, usual = await free.stop()
+    code, took = await stopping
+    assert (code, usual_code) == (0, 0)
+    return took - GRACE - usual
+
+
+@pytest.fixture
+async def ends_in_time(
+    fresh_nats: NatsServer, nats_server: NatsServer, stack: Stack, tmp_path: Path
+) -> AsyncIterator[Callable[[Hold], Awaitable[None]]]:
+    """Whether a gateway ends within its grace and a second, whatever holds it up.
+
+    A busy machine may let one of a pair wait longer than the other: so there is a second try, and a third. What is
+    waited for without an end is waited for at each.
+    """
+    async with running(nats_server.url):
+
+        async def check(hold: Hold) -> None:
+            overruns = []
+            while not overruns or overruns[-1] > 1.0:
+                assert len(overruns) < TRIES, overruns
+                folder = tmp_path / str(len(overruns))
+                async with (
+                    gateway_process(folder / "held", fresh_nats.url, **SETTINGS) as held,
+                    gateway_process(folder / "free", nats_server.url, **SETTINGS) as free,
+                    AsyncExitStack() as exits,
+                ):
+                    client = await hold(held, exits)
+                    overruns.append(await overrun(held, free))
+                    await exits.aclose()
+                    assert (await farewell(client))[0] == 1012
+
+        yield check
+
+
+async def test_clients_that_do_not_read_do_not_hold_it_up(
+    stack: Stack, ends_in_time: Callable[[Hold], Awaitable[None]]
+) -> None:
+    async def hold(gateway: GatewayProcess, exits: AsyncExitStack) -> Client:
         many = [await exits.enter_async_context(deaf_client(gateway.port, stack.token)) for _ in range(10)]
         await asyncio.gather(*(deaf.flood() for deaf in many))
         client = await exits.enter_async_context(Client.connect(gateway.port, stack.token))
-        await client.send(request(metadata={"voter_1": "held"}))
+        await client.send(request(f"on {gateway.port}", metadata={"voter_1": "held"}))
         assert seqs([await client.receive() for _ in range(6)]) == [1, 2, 3, 4, 5, 6]
-        code, took = await gateway.stop()
-        assert (code, took < WITHIN) == (0, True), took
-        assert (await farewell(client))[0] == 1012
+        return client
+
+    await ends_in_time(hold)
 
 
 @pytest.mark.parametrize("deaf", [0, 3])
 async def test_a_nats_that_hangs_does_not_either(
-    stack: Stack, gateway: GatewayProcess, fresh_nats: NatsServer, deaf: int
+    stack: Stack, fresh_nats: NatsServer, ends_in_time: Callable[[Hold], Awaitable[None]], deaf: int
 ) -> None:
-    async with AsyncExitStack() as exits:
+    async def hold(gateway: GatewayProcess, exits: AsyncExitStack) -> Client:
         many = [await exits.enter_async_context(deaf_client(gateway.port, stack.token)) for _ in range(deaf)]
         client = await exits.enter_async_context(Client.connect(gateway.port, stack.token))
         await asyncio.gather(*(one.flood() for one in many))
+        exits.callback(os.kill, fresh_nats.pid, signal.SIGCONT)
         os.kill(fresh_nats.pid, signal.SIGSTOP)
-        try:
-            await client.send(request())
-            code, took = await gateway.stop()
-        finally:
-            os.kill(fresh_nats.pid, signal.SIGCONT)
-        assert (await farewell(client))[0] == 1012
-        assert (code, took < WITHIN) == (0, True), took
+        await client.send(request())
+        return client
+
+    await ends_in_time(hold)

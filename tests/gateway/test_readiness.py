@@ -46,7 +46,7 @@ async def until_ready(stack: Stack, status: int = 200) -> None:
     async def found() -> bool:
         return (await get(stack, "/readyz"))[0] == status
 
-    await until(found, f"/readyz says {status}", 20)
+    await until(found, f"/readyz says {status}", 30)
 
 
 async def configuration(stack: Stack, name: str) -> dict[str, Any]:

@@ -104,7 +104,7 @@ class TestRequest:
 
     async def test_who_has_not_voted_at_the_deadline_is_missing(self, client: Client) -> None:
         votes = {"voter_1": "never", "voter_2": "abstain", "voter_3": "pass"}
-        final = (await client.judged(request(timeout_ms=300, metadata=votes)))[-1]
+        final = (await client.judged(request(timeout_ms=2500, metadata=votes)))[-1]
         assert final["details"] == {"voter_1": "missing", "voter_2": "abstain", "voter_3": "pass"}
         assert (final["final_vote"], final["decided_by"], final["outcome_reason"]) == ("fail", "deadline", "quorum")
 

@@ -1,6 +1,5 @@
 import asyncio
 import ssl
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,7 +18,7 @@ from magi.gateway.settings import GatewaySettings
 from magi.gateway.tls import Certificate, find_certificate
 from tests.certificates import Authority, Pair
 from tests.servers import NatsServer
-from tests.waiting import until
+from tests.waiting import stopwatch, until
 
 
 @pytest.fixture
@@ -47,7 +46,7 @@ def url(gateway: Gateway, host: str = "127.0.0.1") -> str:
 
 async def answers(ws: ClientConnection) -> None:
     await ws.send('{"type":"ping"}')
-    assert "unauthorized" in str(await asyncio.wait_for(ws.recv(), 5))
+    assert "unauthorized" in str(await asyncio.wait_for(ws.recv(), 30))
 
 
 def serial(ws: ClientConnection) -> str:
@@ -176,8 +175,8 @@ async def test_clients_that_never_finish_the_tls_handshake_do_not_hold_up_a_stop
         stuck[0][1].write(b"\x16\x03\x01")  # the beginning of a hello
         async with connect(url(gateway), ssl=authority.trust) as ws:
             await answers(ws)
-            began = time.monotonic()
-            await gateway.stop()
-            assert time.monotonic() - began < 1.5  # its grace and a second
+            async with stopwatch() as watch:
+                await gateway.stop()
+            assert watch.seconds < 1.5  # its grace and a second
         for _, writer in stuck:
             writer.close()

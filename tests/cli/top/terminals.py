@@ -36,7 +36,8 @@ class OnTerminal:
             preexec_fn=lambda: os.login_tty(self._its),
             pass_fds=(self._its,),
             cwd=folder,
-            env=environment(MAGI_DATA=str(data), TERM="xterm-256color", LANG="C.UTF-8"),
+            # COLUMNS as a shell may have left it there: the terminal's own size counts.
+            env=environment(MAGI_DATA=str(data), TERM="xterm-256color", LANG="C.UTF-8", COLUMNS="44", LINES="9"),
         )
         threading.Thread(target=self._read, daemon=True).start()
 

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from msgspec import Struct
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
-WITHIN = 10.0
+WITHIN = 30.0
 NO_CODE, ABORTED = 1005, 1006
 
 

@@ -15,7 +15,7 @@ from tests.gateway.hostile.raw import Raw, handshake
 from tests.gateway.hostile.target import Target, attacked
 from tests.gateway.stack import PARTITIONS, QUICK
 from tests.servers import NatsServer
-from tests.waiting import until
+from tests.waiting import stopwatch, until
 
 OURS = "https://magi.example.org"
 
@@ -60,8 +60,6 @@ class TestSlowness:
     async def test_a_handshake_byte_by_byte_has_its_time(self, nats_server: NatsServer) -> None:
         limits = msgspec.structs.replace(QUICK, handshake_seconds=0.3)
         async with attacked(nats_server.url, limits) as target, Raw.connect(target.port) as raw:
-            loop = asyncio.get_running_loop()
-            began = loop.time()
 
             async def drip() -> None:
                 for byte in handshake(target.token):
@@ -70,8 +68,9 @@ class TestSlowness:
 
             dripping = asyncio.create_task(drip())
             await target.witness()
-            assert (await raw.answer())[0] == 0
-            assert loop.time() - began < 1.3
+            async with stopwatch() as watch:
+                assert (await raw.answer())[0] == 0
+            assert watch.seconds < 1.3
             dripping.cancel()
 
     async def test_a_hundred_who_say_nothing_keep_nobody_waiting(self, nats_server: NatsServer) -> None:
@@ -82,7 +81,7 @@ class TestSlowness:
             async with target.client() as client:
                 assert await client.silent()
             for reader, writer in silent:
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(30):
                     assert await reader.read() == b""
                 writer.close()
 

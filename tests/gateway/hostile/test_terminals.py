@@ -54,7 +54,7 @@ class Terminal:
 
     async def end(self) -> str:
         """Wait for its end; returns what it wrote, without what makes it bold or coloured."""
-        await asyncio.wait_for(self.process.wait(), 20)
+        await asyncio.wait_for(self.process.wait(), 30)
         self._read()
         asyncio.get_running_loop().remove_reader(self._ours)
         os.close(self._ours)

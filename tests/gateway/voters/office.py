@@ -58,8 +58,8 @@ class Office:
         self.token = await self.issue_token("ada")
         self.other_token = await self.issue_token("bob")
 
-    async def add_gateway(self, limits: Limits = QUICK, bus: Bus | None = None) -> Gateway:
-        settings = GatewaySettings(port=0, grace_seconds=1.0, limits=limits)
+    async def add_gateway(self, limits: Limits = QUICK, bus: Bus | None = None, grace: float = 1.0) -> Gateway:
+        settings = GatewaySettings(port=0, grace_seconds=grace, limits=limits)
         bus = bus or await self.world.connect("gateway")
         gateway = Gateway(bus, settings, partitions=self.world.partitions, panel_size=5, default_group="default")
         await gateway.start()

@@ -70,7 +70,7 @@ class TestBallots:
     async def test_a_late_one_is_answered_by_its_orchestrator(self, office: Office) -> None:
         await office.world.orchestrator()
         async with office.voter(1) as client:
-            asked = await office.world.submit(voter_list=("ada",), timeout_ms=300)
+            asked = await office.world.submit(voter_list=("ada",), timeout_ms=2000)
             task = await client.receive()
             await office.world.until_decided(asked.aggregate)
             assert await client.ask(result(task)) == accepted(task)

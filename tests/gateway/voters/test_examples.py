@@ -65,7 +65,7 @@ async def check_votes(desk: Desk) -> None:
     tasks = [desk.task(answer) for answer in answers]
     for task in tasks:
         await desk.put(encode(task))
-    await until(desk.nothing_left, "all tasks are done", 20)
+    await until(desk.nothing_left, "all tasks are done", 30)
     expected = {task.task_id: "fail" if "TODO" in task.agent_answer else "pass" for task in tasks}
     assert {ballot.task_id: ballot.vote for ballot in await desk.results()} == expected
 
@@ -99,10 +99,10 @@ class TestWebSocket:
             for session in list(office.gateway._sessions):
                 session.outbound.abort()
             (task,) = await office.desk.give()
-            await until(office.desk.nothing_left, "it votes again", 20)
+            await until(office.desk.nothing_left, "it votes again", 30)
             assert task.task_id in {ballot.task_id for ballot in await office.desk.results()}
             await office.revoke_token("ada", office.token)
-            assert await asyncio.wait_for(process.wait(), 20) == 1
+            assert await asyncio.wait_for(process.wait(), 30) == 1
 
 
 async def test_javascript_on_the_bus_needs_no_more_than_a_voters_rights(node_folder: Path, tmp_path: Path) -> None:

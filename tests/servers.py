@@ -138,7 +138,7 @@ class NatsServer:
         if self._process is not None:
             self._process.send_signal(sign)  # Popen sends nothing to a process that has been waited for
             try:
-                self._process.wait(10)
+                self._process.wait(30)
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()

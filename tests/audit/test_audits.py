@@ -196,7 +196,7 @@ async def audit_files(damaged: Damaged, log: Written, since: Head | None = None)
         try:
             source = LogSource(bus)
             await source.start()
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(30):
                 return await audit(source, log, since)
         finally:
             await bus.close()

@@ -157,7 +157,7 @@ async def test_a_block_that_can_not_be_read_any_more_is_gone_past(
     bus = await Bus.connect(fresh_nats.url, name="test")
     source = LogSource(bus, name, "source.")
     await source.start()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         found = await sequences(source)
     assert found == list(range(found[0], MESSAGES + 1))
     assert 1 < found[0] < MESSAGES

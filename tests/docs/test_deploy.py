@@ -9,7 +9,7 @@ import pytest
 import typer.main
 import yaml
 
-from magi.cli.main import app
+from magi.cli.application import app
 from magi.cli.nats_access import seed_file
 from magi.cli.settings import names, variable
 from magi.eventstore.rights import COMPONENTS

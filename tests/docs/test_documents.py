@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import typer.main
 
-from magi.cli.main import app
+from magi.cli.application import app
 from magi.cli.settings import load
 
 ROOT = Path(__file__).parents[2]

@@ -72,7 +72,7 @@ class Operator:
 
         async def end() -> None:
             process.send_signal(signal.SIGTERM)
-            await asyncio.wait_for(process.wait(), 10)
+            await asyncio.wait_for(process.wait(), 30)
 
         self._exits.push_async_callback(end)
 
@@ -131,23 +131,28 @@ async def check_trace(collector: Collector) -> None:
     async def whole() -> bool:
         events = [span.attributes["magi.event"] for span in collector.spans if span.name == TELL.name]
         judged = [span for span in collector.spans if span.name == PROCESS_TASK.name]
-        # All but the one on the bus, whose program sends no spans; each ends when its vote is stored.
-        return set(events) == told and len(judged) == len(KINDS) - 1
+        known = {span.span_id for span in collector.spans}
+        named = {link.partition("-")[2] for span in collector.spans for link in span.links}
+        # Each process sends its spans when it comes to it: the last of one may come long after those of another. All
+        # voters have a span but the one on the bus, whose program sends none; each ends when its vote is stored.
+        return (
+            set(events) == told
+            and len(judged) == len(KINDS) - 1
+            and {span.name for span in collector.spans} == {stage.name for stage in STAGES}
+            and all(span.parent in known or span.name == "request" for span in collector.spans)
+            and named <= known
+        )
 
-    await until(whole, "every stage came to the collector", 30)
-    assert {span.name for span in collector.spans} == {stage.name for stage in STAGES}
+    await until(whole, "every stage came to the collector, and whatever another names", 60)
     (trace,) = {span.trace_id for span in collector.spans}
-    known = {span.span_id for span in collector.spans}
     for span in collector.spans:
         (stage,) = (stage for stage in STAGES if stage.name == span.name)
         assert (span.kind, span.service.removeprefix("magi-") in stage.parts) == (stage.kind, True)
         assert span.attributes["magi.request_id"] == "everybody"
         assert span.resource["site"] == "here"
         assert not span.failed
-        assert span.parent in known or span.name == "request"
         if span.kind == "consumer":
             assert [link.partition("-")[0] for link in span.links] == [trace]
-            assert {link.partition("-")[2] for link in span.links} <= known
     sent = b"".join(collector.bodies)
     assert b"sky" not in sent, "the query"
     assert b"TODO" not in sent, "the answer"
@@ -155,6 +160,7 @@ async def check_trace(collector: Collector) -> None:
     assert MODEL_KEY.encode() not in sent
 
 
+@pytest.mark.timeout(300)
 async def test_a_panel_of_all_kinds_decides(operator: Operator, tmp_path: Path, collector: Collector) -> None:
     serve = operator.serve
     program = tmp_path / "on_the_bus.py"
@@ -189,7 +195,7 @@ async def test_a_panel_of_all_kinds_decides(operator: Operator, tmp_path: Path, 
         panel = ",".join(KINDS)
         asked = await operator.magi(
             *("submit", "--query", "Is the sky blue?", "--answer", "Yes, it is. TODO: say why."),
-            *("--voters", panel, "--request-id", "everybody"),
+            *("--voters", panel, "--request-id", "everybody", "--timeout-ms", "90000"),
         )
         assert asked.code in (0, 1), asked.stderr
         history = json.loads((await operator.magi("history", "everybody", "--json")).stdout.splitlines()[-1])

@@ -11,6 +11,8 @@ import nats.errors
 import pytest
 from nats.aio.client import Client
 
+from magi.embedded import nats as embedded_nats
+from magi.embedded import unwritable
 from magi.embedded.datadir import DataDir
 from magi.embedded.errors import ServerStartError, UsersRefused
 from magi.embedded.monitor import get
@@ -139,7 +141,7 @@ async def test_a_killed_server_comes_back_on_its_ports_with_its_data(data: DataD
     for number in range(10):
         await client.jetstream().publish("kept", str(number).encode())
     os.kill(pid, signal.SIGKILL)
-    restarted = await asyncio.wait_for(restarts.get(), 10)
+    restarted = await asyncio.wait_for(restarts.get(), 30)
     assert restarted.exit_code == -signal.SIGKILL
     assert (server.url, server.monitor_url) == (url, monitor_url)
     assert server.pid != pid
@@ -150,6 +152,28 @@ async def test_a_killed_server_comes_back_on_its_ports_with_its_data(data: DataD
     await until(reconnected, "the client has found it again")
     assert (await client.jetstream().stream_info("KEPT")).state.messages == 10
     await client.close()
+    await server.stop()
+
+
+async def test_a_server_that_hangs_instead_of_ending_for_a_restart_is_killed(
+    data: DataDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unwritable, "EVERY", 0.02)
+    monkeypatch.setattr(unwritable, "ROOM", 1)
+    monkeypatch.setattr(embedded_nats, "RESTART", ((signal.SIGTERM, 0.3),))
+    restarts: asyncio.Queue[ServerRestarted] = asyncio.Queue()
+    server = EmbeddedNats(data, on_restart=restarts.put_nowait)
+    await server.start()
+    assert server.pid is not None
+    os.kill(server.pid, signal.SIGSTOP)  # it heeds no SIGTERM now
+
+    async def said_until_restarted() -> bool:
+        with (data.logs / "nats-server.log").open("ab") as file:
+            file.write(b"[ERR] Filestore [MAGI_LOG] Critical write error: input/output error\n")
+        return not restarts.empty()
+
+    await until(said_until_restarted, "it is killed and started again", 30)
+    assert restarts.get_nowait().exit_code == -signal.SIGKILL
     await server.stop()
 
 
@@ -246,7 +270,7 @@ async def test_a_removed_user_is_cut_off_and_the_others_are_not(server: Embedded
     magi, one, other = await as_magi(server), Voter(server, stays_seed), Voter(server, goes_seed)
     first, _ = await one.connect(), await other.connect()
     await server.set_users([NatsUser(stays, **rights)])
-    await asyncio.wait_for(other.closed.wait(), 5)
+    await asyncio.wait_for(other.closed.wait(), 30)
     with pytest.raises(nats.errors.Error, match="Authorization"):
         await Voter(server, goes_seed).connect()
     await first.flush()
@@ -317,7 +341,7 @@ async def test_users_set_while_the_server_is_down_are_in_force_when_it_is_back(d
     assert server.pid is not None
     os.kill(server.pid, signal.SIGKILL)
     await server.set_users([NatsUser(public, publish=("a",), subscribe=())])
-    await asyncio.wait_for(restarts.get(), 10)
+    await asyncio.wait_for(restarts.get(), 30)
     await (await Voter(server, seed).connect()).close()
     await server.stop()
 

@@ -83,7 +83,7 @@ async def test_a_killed_server_comes_back_on_its_port_with_its_data(prepared_dat
     assert pid is not None
     await ask(url, "create table kept as select 17 as number")
     os.kill(pid, signal.SIGKILL)
-    restarted = await asyncio.wait_for(restarts.get(), 20)
+    restarted = await asyncio.wait_for(restarts.get(), 30)
     assert restarted.exit_code == -signal.SIGKILL
     assert server.url == url
     assert server.pid != pid
@@ -106,7 +106,7 @@ async def test_a_killed_server_comes_back_though_its_sessions_still_work(prepare
     await until(works, "the session works")
     assert server.pid is not None
     os.kill(server.pid, signal.SIGKILL)
-    await asyncio.wait_for(restarts.get(), 20)
+    await asyncio.wait_for(restarts.get(), 30)
     assert await ask(server.url, working) == [0]
     await asyncio.wait({busy})  # it may have got its answer or not
     busy.exception()

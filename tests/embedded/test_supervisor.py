@@ -34,12 +34,12 @@ async def test_a_server_that_was_killed_is_started_again(tmp_path: Path) -> None
     first = supervisor.child
     assert first is not None
     first.send(signal.SIGKILL)
-    restarted = await asyncio.wait_for(starter.restarts.get(), 10)
+    restarted = await asyncio.wait_for(starter.restarts.get(), 30)
     assert (restarted.server, restarted.exit_code) == ("it", -signal.SIGKILL)
     second = supervisor.child
     assert second is not None
     assert second.pid != first.pid
-    await supervisor.stop(((signal.SIGTERM, 5),))
+    await supervisor.stop(((signal.SIGTERM, 30),))
     assert second.exit_code == -signal.SIGTERM
 
 
@@ -59,7 +59,7 @@ async def test_one_that_ends_at_once_again_and_again_is_given_up(tmp_path: Path)
     supervisor = starter.supervisor()
     await supervisor.start()
     with pytest.raises(ServerFailed, match="exit code 7"):
-        await asyncio.wait_for(supervisor.failed(), 20)
+        await asyncio.wait_for(supervisor.failed(), 30)
     assert starter.starts == MOST_FAILURES + 1
     await supervisor.stop(())
 
@@ -70,7 +70,7 @@ async def test_starts_that_fail_are_repeated_until_one_works(tmp_path: Path) -> 
     await supervisor.start()
     assert supervisor.child is not None
     supervisor.child.send(signal.SIGKILL)
-    await asyncio.wait_for(starter.restarts.get(), 10)
+    await asyncio.wait_for(starter.restarts.get(), 30)
     await supervisor.stop(())
 
 
@@ -79,7 +79,7 @@ async def test_starts_that_go_on_failing_end_with_the_reason(tmp_path: Path) -> 
     supervisor = starter.supervisor()
     await supervisor.start()
     with pytest.raises(ServerFailed, match="No space left on device"):
-        await asyncio.wait_for(supervisor.failed(), 10)
+        await asyncio.wait_for(supervisor.failed(), 30)
 
 
 async def test_a_first_start_that_fails_is_the_callers_to_handle(tmp_path: Path) -> None:

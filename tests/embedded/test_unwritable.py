@@ -67,7 +67,7 @@ async def test_a_log_that_can_not_be_read_is_looked_at_again(tmp_path: Path, mon
     assert not watch.done()
     log.rmdir()
     log.write_bytes(b"[ERR] Filestore [MAGI_LOG] Critical write error: no space left on device\n" * 100)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await restarted.wait()
     watch.cancel()
 

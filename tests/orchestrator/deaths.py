@@ -77,7 +77,7 @@ async def take_and_die(world: World) -> dict[int, str]:
         await world.bus.subscribe(inbox, take)
         subject = f"$JS.API.CONSUMER.MSG.NEXT.{subjects.INBOX}.{subjects.inbox_consumer(partition)}"
         await world.bus.publish(subject, b'{"batch":1000,"no_wait":true,"group":"orchestrator"}', reply=inbox)
-        await asyncio.wait_for(waiting.wait(), 5)
+        await asyncio.wait_for(waiting.wait(), 30)
     return replies
 
 

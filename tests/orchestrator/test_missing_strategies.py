@@ -5,10 +5,13 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from magi.domain import strategies
+from magi.domain.clock import milliseconds
 from magi.domain.strategies import Outcome, Strategy, registered
 from magi.domain.strategies.rules import BUILT_IN
-from magi.domain.voting_request import Adjudicated
+from magi.domain.voting_request import Adjudicated, Received
+from magi.eventstore.presence import now_ms
 from tests.orchestrator.world import World
+from tests.waiting import until
 
 WHIM = Strategy("whim", lambda parameters, votes: Outcome("pass", "whim"))
 
@@ -33,7 +36,7 @@ async def test_a_request_waits_until_its_strategy_is_back_and_no_other_waits(
     await world.orchestrator()
     voted = await world.submit(strategy="whim")
     early = await world.submit(strategy="whim", decide="early")
-    overdue = await world.submit(strategy="whim", timeout_ms=500)
+    overdue = await world.submit(strategy="whim", timeout_ms=2500)
     waiting = [one.aggregate for one in (voted, early, overdue)]
     await world.until_tasks(3)
     installed()
@@ -44,6 +47,14 @@ async def test_a_request_waits_until_its_strategy_is_back_and_no_other_waits(
     for one in others:
         await world.votes(one.aggregate, a="pass", b="pass", c="pass")
     await world.until_decided(*(one.aggregate for one in others))
+    received = (await world.history(overdue.aggregate))[0]
+    assert isinstance(received, Received)
+    deadline = milliseconds(received.deadline)
+
+    async def over() -> bool:
+        return now_ms() > deadline
+
+    await until(over, "the deadline of one")
     for request in waiting:
         assert not any(isinstance(event, Adjudicated) for event in await world.history(request))
     installed(WHIM)

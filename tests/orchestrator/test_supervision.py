@@ -36,7 +36,7 @@ async def changes(world: World, voter: str) -> list[VoterEvent]:
     return [recorded.event for recorded in stored[1:]]  # type: ignore[misc]
 
 
-async def until_changed(world: World, voter: str, *kinds: type[VoterEvent], within: float = 10.0) -> list[Any]:
+async def until_changed(world: World, voter: str, *kinds: type[VoterEvent], within: float = 30.0) -> list[Any]:
     """Wait until the voter's events end with these."""
 
     async def there() -> bool:
@@ -97,7 +97,7 @@ async def test_a_voter_that_never_answers_costs_a_few_verdicts_their_time_and_co
         (verdict,) = await decide(world, timeout_ms=5000)
         return "c" in verdict.details
 
-    await until(back, "it is on panels again", within=20)
+    await until(back, "it is on panels again", within=30)
     happened = [type(event) for event in await changes(world, "c")]
     assert happened[-1] is VoterReinstated
     assert VoterOnProbation in happened

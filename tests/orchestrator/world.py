@@ -244,7 +244,7 @@ class World:
 
     # --- Waiting ------------------------------------------------------------------------------------------------------
 
-    async def until_decided(self, *requests: AggregateId, within: float = 10.0) -> None:
+    async def until_decided(self, *requests: AggregateId, within: float = 30.0) -> None:
         async def decided() -> bool:
             for request in requests:
                 history = await self.history(request)
@@ -254,7 +254,7 @@ class World:
 
         await until(decided, "there is a verdict", within)
 
-    async def until_inbox_empty(self, within: float = 10.0) -> None:
+    async def until_inbox_empty(self, within: float = 30.0) -> None:
         """Everything was handled and acknowledged."""
 
         async def empty() -> bool:

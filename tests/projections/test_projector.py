@@ -8,13 +8,13 @@ import pytest
 from magi.domain.clock import rfc3339
 from magi.domain.ids import VoterId, voter_aggregate
 from magi.domain.voter import VoterChanged, VoterSuspended
-from magi.embedded.ports import free_port
 from magi.eventstore.bus import Bus
 from magi.projections.errors import NotAllowed
 from magi.projections.postgres import connect
 from magi.projections.skips import skip
 from tests.eventstore.damage import MESSAGES, with_a_broken_block
 from tests.eventstore.logs import api, delete_message
+from tests.ports import lasting_port
 from tests.projections.histories import (
     START,
     Said,
@@ -138,7 +138,7 @@ async def test_a_commit_whose_answer_is_lost_is_not_repeated(world: World) -> No
 async def test_postgres_that_comes_late_is_waited_for(world: World) -> None:
     port = int(world.url.rpartition(":")[2].partition("/")[0])
     good = world.url
-    async with Proxy(free_port()) as nowhere:
+    async with Proxy(lasting_port()) as nowhere:
         world.url = good.replace(f":{port}/", f":{nowhere.url.rpartition(':')[2]}/")
         await world.projector()
         world.url = good

@@ -70,7 +70,7 @@ async def test_an_interrupted_rebuild_goes_on_where_it_was(world: World) -> None
             reached.set()
 
     first = asyncio.create_task(world.rebuild(on_progress=progressed).rebuild())
-    await asyncio.wait_for(reached.wait(), 10)
+    await asyncio.wait_for(reached.wait(), 30)
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
     assert await states(world) == {1: "building"}
@@ -133,7 +133,7 @@ async def test_a_switch_waits_for_a_long_query_on_a_view_and_lets_the_others_thr
     await reader.execute("SELECT * FROM magi.requests")  # its transaction stays open
     waits = asyncio.Event()
     rebuilding = asyncio.create_task(world.rebuild(on_step=lambda s: waits.set() if "wait" in s else None).rebuild())
-    await asyncio.wait_for(waits.wait(), 10)
+    await asyncio.wait_for(waits.wait(), 30)
     await reader.close()
     assert (await rebuilding).switched
 
@@ -168,7 +168,7 @@ async def test_tables_that_are_ahead_of_a_stream_that_lost_its_end_are_replaced(
     await world.projector()
     (halt,) = (await world.halted()).live_halts
     assert halt.kind == "stream"
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         assert (await world.rebuild().rebuild()).switched
     await world.log.put(requests(3, seed=2, first=10))
     await world.caught_up()

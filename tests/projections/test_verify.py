@@ -57,7 +57,7 @@ async def test_verify_reads_one_moment_while_the_projector_goes_on(world: World)
 
 async def test_a_position_changed_by_hand_is_told_and_not_waited_for(filled: World) -> None:
     await filled.rows("UPDATE magi_v1.positions SET sequence = sequence + 1000 WHERE projection = 'requests'")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         (found,) = (await filled.verified()).differences
     assert (found.table, found.key) == ("positions", {"projection": "requests"})
     end = len(filled.log.stored)

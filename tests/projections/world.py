@@ -62,7 +62,7 @@ class World:
             return {}
         return {row["projection"]: row["sequence"] for row in rows}
 
-    async def caught_up(self, within: float = 15.0) -> None:
+    async def caught_up(self, within: float = 30.0) -> None:
         """Return when all that was put is projected."""
 
         async def there() -> bool:
@@ -71,7 +71,7 @@ class World:
 
         await until(there, "everything is projected", within)
 
-    async def halted(self, within: float = 10.0) -> Status:
+    async def halted(self, within: float = 30.0) -> Status:
         """Return when a projection stands."""
         found: list[Status] = []
 

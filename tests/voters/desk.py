@@ -77,7 +77,7 @@ class Desk:
     async def progress(self) -> list[ProgressBallot]:
         return [ballot for ballot in await self.ballots() if isinstance(ballot, ProgressBallot)]
 
-    async def until_done(self, results: int, within: float = 10.0) -> list[ResultBallot]:
+    async def until_done(self, results: int, within: float = 30.0) -> list[ResultBallot]:
         """Wait until that many tasks are judged and none is left; return the votes."""
 
         async def done() -> bool:
@@ -89,5 +89,5 @@ class Desk:
     async def nothing_left(self) -> bool:
         return (await self.world.state(subjects.TASKS)).messages == 0
 
-    async def until_nothing_left(self, within: float = 10.0) -> None:
+    async def until_nothing_left(self, within: float = 30.0) -> None:
         await until(self.nothing_left, "no task is left", within)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -100,13 +101,15 @@ async def test_a_flood_is_no_vote():
 
 
 async def test_it_has_the_time_that_is_set():
-    why = await refusal(says("echo stuck >&2; exec sleep 60", timeout_seconds=0.3))
-    assert why == "the command took longer than 0.3 s and was stopped: stuck"
+    why = await refusal(says("echo stuck >&2; exec sleep 60", timeout_seconds=1.5))
+    assert why == "the command took longer than 1.5 s and was stopped: stuck"
 
 
 async def test_the_deadline_leaves_time_to_say_that_it_took_too_long():
-    async with asyncio.timeout(2.0):
-        assert "took longer than" in await refusal(says("exec sleep 60"), seconds=2.0)
+    why = await refusal(says("exec sleep 60"), seconds=2.0)
+    found = re.search(r"took longer than (\d\.\d+) s", why)
+    assert found, why
+    assert 0.5 < float(found[1]) < 1.65, "a fifth of a short time is kept back"
 
 
 async def test_what_can_not_be_started_says_why(tmp_path: Path):

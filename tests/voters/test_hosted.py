@@ -54,7 +54,7 @@ class House:
         async def running() -> bool:
             return self.voters.running == frozenset(names)
 
-        await until(running, f"{names} run", 10)
+        await until(running, f"{names} run", 30)
 
 
 @pytest.fixture

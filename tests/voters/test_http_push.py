@@ -22,7 +22,7 @@ from magi.webhooks.signing import Secret, new_secret, signed_headers, verify
 from tests.orchestrator.world import World
 from tests.voters.desk import Desk
 from tests.voters.tasks import a_task
-from tests.waiting import until
+from tests.waiting import stopwatch, until
 from tests.webhooks.service import Handler, Service, answers, drop, serving, status
 
 A = VoterId("a")
@@ -143,10 +143,10 @@ async def test_a_service_that_never_answers_costs_no_more_than_the_deadline() ->
         return web.Response()
 
     async with judging(hang) as (judge, _):
-        began = time.monotonic()
-        with pytest.raises(CannotJudge, match="no answer within"):
-            await judge.judge(a_task(1.5))
-        assert time.monotonic() - began < 1.5
+        async with stopwatch() as watch:
+            with pytest.raises(CannotJudge, match="no answer within"):
+                await judge.judge(a_task(1.5))
+        assert watch.seconds < 1.5
 
 
 async def test_broken_connections_until_the_deadline_are_said() -> None:
@@ -270,7 +270,7 @@ async def test_a_judge_that_is_cancelled_leaves_nothing_open(callbacks: Callback
 
 async def test_a_service_is_given_no_more_tasks_at_once_than_the_voter_has_capacity(world: World, desk: Desk) -> None:
     async def handle(request: web.Request) -> web.Response:
-        await asyncio.sleep(0.05)  # how long it takes to judge
+        await asyncio.sleep(0.3)  # how long it takes to judge
         return PASS()
 
     async with judging(handle) as (judge, service):

@@ -79,7 +79,7 @@ async def test_a_program_judges_until_it_is_told_to_stop(
 ) -> None:
     program = start(MAGI_NATS_URL=world.server.url)
     await desk.give(3)
-    results = await desk.until_done(3, within=20)
+    results = await desk.until_done(3, within=30)
     assert {(r.vote, r.reason) for r in results} == {("pass", "judged by a program")}
     program.send_signal(sign)
     code, said = await ended(program)
@@ -95,7 +95,7 @@ async def test_a_judge_that_hangs_keeps_nobody_from_stopping_it(
     async def thinking() -> bool:
         return (tmp_path / "thinking").exists()
 
-    await until(thinking, "it has begun", within=20)
+    await until(thinking, "it has begun", within=30)
     program.send_signal(signal.SIGTERM)
     code, said = await ended(program)
     assert (code, "Traceback" in said) == (0, False), said
@@ -110,7 +110,7 @@ async def test_a_key_may_be_given_by_a_file(tmp_path: Path, start: Start) -> Non
             desk = Desk(world)
             start(MAGI_NATS_URL=server.url, MAGI_VOTER_SEED=str(tmp_path / "a.nk"))
             await desk.give()
-            await desk.until_done(1, within=20)
+            await desk.until_done(1, within=30)
 
 
 async def judge(task: Task) -> Opinion:

@@ -101,10 +101,10 @@ def test_no_text_makes_a_voter_raise(voter: str, query: str, answer: str):
 def test_the_longest_answers_are_judged_in_bounded_time(voter: str, piece: str):
     judge = BUILTIN[voter].load()
     answer = (piece * (262_144 // len(piece.encode()) + 1))[: 262_144 // len(piece.encode()) * len(piece)]
-    start = time.monotonic()
+    start = time.thread_time()  # what others do meanwhile doesn't count
     judge(task("Write a Python function that reverses a list", answer))
-    # An idle machine takes at most 1.2 s for the worst of these; a busy one is given ten times that.
-    assert time.monotonic() - start < 15
+    # An idle machine takes at most 1.2 s for the worst of these.
+    assert time.thread_time() - start < 15
 
 
 @pytest.mark.parametrize("voter", BUILTIN)

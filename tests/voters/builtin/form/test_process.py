@@ -59,4 +59,4 @@ def test_the_child_ends_with_its_parent():
     out = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, timeout=60).stdout
     pid = int(out.strip())
     with subprocess.Popen(["tail", f"--pid={pid}", "-f", "/dev/null"]) as waiting:  # ends when that process does
-        waiting.wait(timeout=20)
+        waiting.wait(timeout=30)

@@ -32,6 +32,19 @@ class Measured(Struct):
     p99_ms: float
 
 
+class Asking(Struct, frozen=True):
+    """What is submitted, again and again."""
+
+    answer: str = ANSWER
+    voters: tuple[str, ...] = ()
+    """The panel, by name; empty: the default one."""
+    panel: int = 3
+    """How many are on it: each gives two events."""
+
+
+ONE = Asking()
+
+
 class _Event(Struct):
     type: str
     seq: int = 0
@@ -50,9 +63,11 @@ async def one_client(url: str, token: str, begin: float, end: float, latencies: 
                 latencies.append(latency)
 
 
-async def ask(ws: ClientConnection) -> float:
+async def ask(ws: ClientConnection, asking: Asking = ONE) -> float:
     """One request; returns the seconds until its verdict. Raises AssertionError when an event is missing."""
-    request = {"type": "request", "request_id": uuid.uuid4().hex, "user_query": QUERY, "agent_answer": ANSWER}
+    request = {"type": "request", "request_id": uuid.uuid4().hex, "user_query": QUERY, "agent_answer": asking.answer}
+    if asking.voters:
+        request["voter_list"] = asking.voters  # type: ignore[assignment]
     sent = time.perf_counter()
     await ws.send(_encode(request), text=True)
     expected = 1
@@ -64,8 +79,8 @@ async def ask(ws: ClientConnection) -> float:
         expected += 1
         if event.type == "final_result":
             break
-    if expected != 9:
-        raise AssertionError(f"{expected - 1} events where 8 were expected: {last!r}")
+    if expected != 3 + 2 * asking.panel:
+        raise AssertionError(f"{expected - 1} events where {2 + 2 * asking.panel} were expected: {last!r}")
     return time.perf_counter() - sent
 
 
@@ -86,7 +101,7 @@ def _measured(latencies: list[float], seconds: float) -> Measured:
     return Measured(len(latencies), seconds, at(0.5), at(0.99))
 
 
-async def a_number(url: str, connections: int, number: int, token: str) -> Measured:
+async def a_number(url: str, connections: int, number: int, token: str, asking: Asking = ONE) -> Measured:
     """`number` requests over all connections."""
     latencies: list[float] = []
     left = iter(range(number))
@@ -95,7 +110,7 @@ async def a_number(url: str, connections: int, number: int, token: str) -> Measu
     async def client() -> None:
         async with connect(url, additional_headers=headers, compression=None) as ws:
             for _ in left:
-                latencies.append(await ask(ws))
+                latencies.append(await ask(ws, asking))
 
     begin = time.perf_counter()
     await asyncio.gather(*(client() for _ in range(connections)))

@@ -24,7 +24,7 @@ from websockets.asyncio.client import connect
 
 from bench.environment import describe
 from magi.cli.context import Context
-from magi.cli.local import LOCAL, token_file
+from magi.cli.local_token import LOCAL, token_file
 from magi.cli.serve import running
 from magi.domain.ids import InitiatorId, RequestId, request_aggregate
 from magi.domain.voting_request import Adjudicated, RequestEvent

@@ -41,9 +41,13 @@ docs:
 demo:
     magi demo
 
-# measure requests a second and latencies, beside a bare pipeline
+# measure MAGI beside a bare pipeline, eventsourcing, FastStream, Celery and DBOS (ten minutes; a look: just bench --quick)
 bench *args:
-    python -m bench.end_to_end {{args}}
+    uv run --group bench python -m bench.side_by_side {{args}}
+
+# what a request costs as MAGI grows: just bench-growth [stored|open|timers|payloads|panels|voters|processes] [--short]
+bench-growth *args:
+    python -m bench.growth {{args}}
 
 # kill, pause and cut off processes under load: just chaos [processes|cluster|power-cut] [--minutes M] [--seed N]
 chaos *args:

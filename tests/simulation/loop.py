@@ -169,8 +169,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
         if not process.alive:
             return
         process.alive = False
-        process.held.clear()
         process.tasks = [t for t in asyncio.all_tasks(self) if getattr(t, "process", None) is process and not t.done()]
+        process.held.clear()  # not before: what hasn't begun is held by nothing else
         self.graveyard.append(process)
         for callback in process.on_death:
             self.call_soon(callback, context=self.kernel.context)

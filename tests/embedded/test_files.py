@@ -1,9 +1,12 @@
+import os
+import shutil
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from magi.embedded.files import LOG_LIMIT, log_size, set_aside_big_log, tail, write_atomically
+from magi.embedded.files import LOG_LIMIT, gib, log_size, set_aside_big_log, tail, write_atomically
 
 
 def test_a_file_is_replaced_with_the_wanted_permissions(tmp_path: Path) -> None:
@@ -62,3 +65,21 @@ def test_only_a_big_log_is_set_aside(tmp_path: Path) -> None:
     set_aside_big_log(log)
     assert not log.exists()
     assert (tmp_path / "log.old").stat().st_size == LOG_LIMIT + 1
+
+
+def test_a_folder_that_goes_while_it_is_measured_counts_for_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As nats-server removes those of its consumers at any time."""
+    (tmp_path / "block").write_bytes(bytes(1 << 20))
+    (tmp_path / "consumer").mkdir()
+    (tmp_path / "consumer" / "state").write_bytes(b"x")
+    look = os.stat
+
+    def and_it_goes(path: Any, *args: Any, **options: Any) -> os.stat_result:
+        shutil.rmtree(tmp_path / "consumer", ignore_errors=True)
+        return look(path, *args, **options)
+
+    monkeypatch.setattr(os, "stat", and_it_goes)
+    assert gib(tmp_path) == 1 / 1024
+    assert gib(tmp_path / "nothing") == 0

@@ -1,12 +1,11 @@
-"""The recorders keep the store's contract on a log of ours, and what the library's own cases don't ask: that nothing
-is lost, stored twice or torn whatever the network does, and that what can't be stored is told apart from what can."""
+"""The recorders keep the store's contract on a log of ours, and what the library's own cases don't ask: all or nothing,
+and what can't be stored is told apart from what can."""
 
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
 from eventsourcing.persistence import (
@@ -34,9 +33,6 @@ from magi.eventstore.persistence.records import MOST, Records
 from tests.eventstore.contract import REQUEST, Store, StoreContract, progress
 from tests.eventstore.logs import PREFIX, make_log, make_stream, new_name
 from tests.eventstore.persistence.conftest import MakeFactory, events
-from tests.proxy import Proxy
-from tests.servers import NatsServer
-from tests.waiting import eventually, until
 
 codec: Codec[RequestEvent] = Codec(RequestEvent)
 mapper: StructMapper[str] = StructMapper(JSONTranscoder())
@@ -363,98 +359,3 @@ async def test_a_stream_without_batches_is_told(
     assert await asyncio.to_thread(recorder.insert_events, events(1)) == [1]
     with pytest.raises(ProgrammingError, match="atomic publish is disabled"):
         await asyncio.to_thread(recorder.insert_events, events(2))
-
-
-# --- Lost acknowledgements --------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-async def shaky_facade(proxy: Proxy) -> AsyncIterator[Facade]:
-    facade = Facade(proxy.url)
-    yield facade
-    await asyncio.to_thread(facade.close)
-
-
-@pytest.mark.parametrize("size", [1, 5])
-async def test_after_a_lost_acknowledgement_everything_is_stored_once(
-    proxy: Proxy, shaky_facade: Facade, bus: Bus, log_stream: str, size: int
-) -> None:
-    def prepare() -> JetStreamApplicationRecorder:
-        records = Records(shaky_facade.bus, log_stream, PREFIX, PlainFormat(), patience=10)
-        shaky_facade.call(records.start())
-        return JetStreamApplicationRecorder(shaky_facade, records)
-
-    recorder = await asyncio.to_thread(prepare)
-    one = events(size, "a")
-    publish = recorder.records.bus.store
-
-    async def publish_into_silence(*args: object, **kwargs: object) -> object:
-        # The look at the history has come back by now: only the acknowledgement is lost.
-        recorder.records.bus.store = publish  # type: ignore[method-assign]
-        proxy.lose_answers()
-        return await publish(*args, **kwargs)  # type: ignore[arg-type]
-
-    recorder.records.bus.store = publish_into_silence  # type: ignore[assignment, method-assign]
-    inserting = asyncio.create_task(asyncio.to_thread(recorder.insert_events, one))
-    log = await make_log(bus, log_stream)
-
-    async def stored() -> bool:
-        return await log.last_sequence() == size and proxy.lost > 0
-
-    await until(stored, "the events are stored and their acknowledgement lost")
-    proxy.cut()
-    assert await inserting == list(range(1, size + 1))
-    assert await asyncio.to_thread(recorder.select_events, "a") == one
-    assert await log.last_sequence() == size
-
-
-def test_a_batch_that_has_lost_a_member_is_sent_again(recorder: JetStreamApplicationRecorder) -> None:
-    bus = recorder.records.bus
-    publish = bus.publish
-    members: list[str] = []
-
-    async def lose_the_third(subject: str, data: bytes = b"", **options: Any) -> None:
-        member = (options.get("headers") or {}).get("Nats-Batch-Sequence")
-        if member:
-            members.append(member)
-        if not member or len(members) != 3:
-            await publish(subject, data, **options)
-
-    bus.publish = lose_the_third  # type: ignore[method-assign]
-    one = events(5, "a")
-    assert recorder.insert_events(one) == [1, 2, 3, 4, 5]
-    assert members == list("1234") * 2  # the fifth, which commits, is stored and not only published
-    assert recorder.select_events("a") == one
-
-
-@pytest.fixture
-def own_facade(fresh_nats: NatsServer) -> Iterator[Facade]:
-    facade = Facade(fresh_nats.url)
-    yield facade
-    facade.close()
-
-
-def test_kill_9_amid_inserts_tears_no_batch_and_loses_none(own_facade: Facade, fresh_nats: NatsServer) -> None:
-    bus = own_facade.bus
-    stream = own_facade.call(make_stream(bus, new_name("LOG"), "test.log.>"))
-    records = Records(bus, stream, PREFIX, PlainFormat())
-    own_facade.call(records.start())
-    recorder = JetStreamApplicationRecorder(own_facade, records)
-    done: list[int] = []
-
-    def insert(number: int) -> None:
-        recorder.insert_events(events(1 + number % 4, f"originator {number}"))
-        done.append(number)
-
-    with ThreadPoolExecutor(8) as threads:
-        inserting = [threads.submit(insert, number) for number in range(120)]
-        eventually(lambda: len(done) > 30, "some are stored")
-        fresh_nats.kill()
-        assert len(done) < 120
-        fresh_nats.start()
-        for each in inserting:
-            each.result()
-    for number in range(120):
-        expected = events(1 + number % 4, f"originator {number}")
-        assert recorder.select_events(f"originator {number}") == expected
-    assert recorder.max_notification_id() == sum(1 + number % 4 for number in range(120))

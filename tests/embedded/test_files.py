@@ -71,16 +71,19 @@ def test_a_folder_that_goes_while_it_is_measured_counts_for_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As nats-server removes those of its consumers at any time."""
-    (tmp_path / "block").write_bytes(bytes(1 << 20))
-    (tmp_path / "consumer").mkdir()
-    (tmp_path / "consumer" / "state").write_bytes(b"x")
+    folders = [tmp_path / name for name in "ab"]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "block").write_bytes(bytes(1 << 20))
     look = os.stat
 
-    def and_it_goes(path: Any, *args: Any, **options: Any) -> os.stat_result:
+    def and_the_other_goes(path: Any, *args: Any, **options: Any) -> os.stat_result:
         if Path(path).name == "block":
-            shutil.rmtree(tmp_path / "consumer", ignore_errors=True)
+            for folder in folders:
+                if folder != Path(path).parent:
+                    shutil.rmtree(folder, ignore_errors=True)
         return look(path, *args, **options)
 
-    monkeypatch.setattr(os, "stat", and_it_goes)
+    monkeypatch.setattr(os, "stat", and_the_other_goes)
     assert gib(tmp_path) == 1 / 1024
     assert gib(tmp_path / "nothing") == 0

@@ -9,7 +9,6 @@ from collections.abc import Coroutine
 from typing import Any, ClassVar, Generic, TypeVar
 
 import structlog
-from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from magi.domain.clock import milliseconds
@@ -20,6 +19,7 @@ from magi.eventstore.bus import BusError
 from magi.eventstore.presence import now_ms
 from magi.gateway import errors
 from magi.gateway.coming_and_going import shown_address
+from magi.gateway.connection import Connection
 from magi.gateway.frames import PONG, Authenticate, Ping
 from magi.gateway.metrics import Figures
 from magi.gateway.outbound import Outbound
@@ -43,7 +43,7 @@ class ClientSession(ABC, Generic[P]):
     client: ClassVar[str]
     """What kind of client it is, for whoever counts."""
 
-    def __init__(self, connection: ServerConnection, limits: Limits, principal: P | None, figures: Figures) -> None:
+    def __init__(self, connection: Connection, limits: Limits, principal: P | None, figures: Figures) -> None:
         self._connection = connection
         self._limits = limits
         self.principal: P | None = principal

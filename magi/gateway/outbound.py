@@ -10,22 +10,24 @@ import struct
 from collections import Counter, deque
 
 import structlog
-from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from magi.gateway.coming_and_going import shown_address
+from magi.gateway.connection import Connection
 
 log = structlog.get_logger(__name__)
 
 TOO_SLOW, NO_PONG = 4001, 4002
+_TOGETHER = 16 * 1024
+"""Bytes after which frames that wait go out in another write."""
 _CLOSING = 1.0
 """Seconds for a close frame to get through to a client that may not read."""
 
 
 class Outbound:
-    """The queue and the writer of one connection. `stuck_since` is when the frame being written was begun."""
+    """The queue and the writer of one connection. `stuck_since` is when the frames being written were begun."""
 
-    def __init__(self, connection: ServerConnection, limit: int, cut_off: Counter[str] | None = None) -> None:
+    def __init__(self, connection: Connection, limit: int, cut_off: Counter[str] | None = None) -> None:
         """`limit` is how many bytes may wait when another frame comes: a single one can be had however large it is.
         `cut_off` counts the clients that are cut off, by reason."""
         self._cut_off = Counter() if cut_off is None else cut_off
@@ -130,11 +132,11 @@ class Outbound:
         try:
             while True:
                 while self._queue:
-                    frame = self._queue.popleft()
+                    frames, size = self._some()
                     self.stuck_since = self._loop.time()
-                    await self._connection.send(frame, text=True)
+                    await self._connection.send_texts(frames)
                     self.stuck_since = None
-                    self._bytes -= len(frame)
+                    self._bytes -= size
                     if self._bytes <= self._limit // 2:
                         self._room.set()
                 if self._closing:
@@ -152,6 +154,14 @@ class Outbound:
             self._room.set()
         finally:
             self.stuck_since = None
+
+    def _some(self) -> tuple[list[bytes], int]:
+        """Take from the queue what goes out in one write, and how many bytes that is."""
+        frames, size = [], 0
+        while self._queue and size < _TOGETHER:
+            frames.append(self._queue.popleft())
+            size += len(frames[-1])
+        return frames, size
 
     async def _say_goodbye(self, code: int, reason: str) -> None:
         try:

@@ -23,6 +23,7 @@ from magi.gateway import farewell
 from magi.gateway.admission import SUBPROTOCOL, VOTER_PATH, Admission, is_other_version, path_of, select_subprotocol
 from magi.gateway.client import SHUTTING_DOWN, ClientSession
 from magi.gateway.coming_and_going import how_it_ended
+from magi.gateway.connection import Connection
 from magi.gateway.hub import Hub
 from magi.gateway.last_use import LastUse
 from magi.gateway.metrics import CLIENTS
@@ -91,7 +92,7 @@ class Gateway:
         self._voters = VoterServices(bus, self._directory, settings.limits, Counter(), figures=self._figures)
         self._admission = Admission(self._services, self._voters, self._readiness, settings.origins)
         self._sessions: set[ClientSession[Any]] = set()
-        self._connections: weakref.WeakSet[ServerConnection] = weakref.WeakSet()
+        self._connections: weakref.WeakSet[Connection] = weakref.WeakSet()
         """Every connection, also those that have not said yet what they want."""
         self._server: Server | None = None
         self._certificate: Certificate | None = None
@@ -197,12 +198,12 @@ class Gateway:
         await asyncio.gather(self._quotas.stop(), self._last_use.stop(), self._directory.stop())
         await self._hub.stop()
 
-    def _connect(self, *args: Any, **kwargs: Any) -> ServerConnection:
-        connection = ServerConnection(*args, **kwargs)
+    def _connect(self, *args: Any, **kwargs: Any) -> Connection:
+        connection = Connection(*args, **kwargs)
         self._connections.add(connection)
         return connection
 
-    def _session(self, connection: ServerConnection) -> ClientSession[Any]:
+    def _session(self, connection: Connection) -> ClientSession[Any]:
         principal = getattr(connection, "magi_principal", None)
         assert connection.request is not None
         if path_of(connection.request) == VOTER_PATH:
@@ -213,6 +214,7 @@ class Gateway:
         if connection.request and is_other_version(connection.request):
             await connection.close(UNSUPPORTED_VERSION, "unsupported version: expected v1")
             return
+        assert isinstance(connection, Connection)  # see `_connect`
         session = self._session(connection)
         self._figures.opened[session.client] += 1
         self._sessions.add(session)

@@ -6,7 +6,6 @@ from typing import Any
 import msgspec
 import structlog
 from msgspec import Struct, field
-from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from magi.domain.directory import Principal
@@ -24,6 +23,7 @@ from magi.eventstore.log import JetStreamLog
 from magi.eventstore.presence import now_ms
 from magi.gateway import errors, wire
 from magi.gateway.client import FORBIDDEN, TOO_MANY, ClientSession
+from magi.gateway.connection import Connection
 from magi.gateway.following import Following
 from magi.gateway.hub import Hub
 from magi.gateway.metrics import Figures
@@ -71,7 +71,7 @@ class Session(ClientSession[Principal]):
 
     client = "initiator"
 
-    def __init__(self, connection: ServerConnection, services: Services, principal: Principal | None) -> None:
+    def __init__(self, connection: Connection, services: Services, principal: Principal | None) -> None:
         super().__init__(connection, services.limits, principal, services.figures)
         self._services = services
         self._following: Following | None = None

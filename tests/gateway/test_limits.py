@@ -132,7 +132,7 @@ class _Deaf:
         def abort() -> None:
             pass
 
-    async def send(self, frame: bytes, text: bool) -> None:
+    async def send_texts(self, frames: list[bytes]) -> None:
         await asyncio.Event().wait()
 
     async def close(self, code: int, reason: str) -> None:

@@ -10,6 +10,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
+from magi.gateway.connection import Connection
 from magi.gateway.outbound import Outbound
 from tests.gateway.client import small_socket
 from tests.waiting import stopwatch, until
@@ -25,12 +26,15 @@ async def connected(limit: int = LIMIT) -> AsyncIterator[tuple[Outbound, ClientC
     made: asyncio.Future[Outbound] = asyncio.get_running_loop().create_future()
 
     async def serve_one(connection: ServerConnection) -> None:
+        assert isinstance(connection, Connection)
         outbound = Outbound(connection, limit)
         made.set_result(outbound)
         await connection.wait_closed()
         await outbound.finished()
 
-    async with serve(serve_one, "127.0.0.1", 0, compression=None, ping_interval=None, close_timeout=1) as server:
+    async with serve(
+        serve_one, "127.0.0.1", 0, compression=None, ping_interval=None, close_timeout=1, create_connection=Connection
+    ) as server:
         listening = next(iter(server.sockets))
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         sock = small_socket(listening.getsockname()[1])
@@ -54,6 +58,22 @@ async def read(client: ClientConnection) -> tuple[list[str | bytes], int]:
         return frames, closed.rcvd.code if closed.rcvd else 1006
 
 
+class Writes:
+    """Stands before a connection's transport and notes what is written."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.sizes: list[int] = []
+        self._transport = connection.transport
+        connection.transport = self  # type: ignore[assignment]
+
+    def write(self, data: bytes) -> None:
+        self.sizes.append(len(data))
+        self._transport.write(data)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._transport, name)
+
+
 async def fill(outbound: Outbound) -> None:
     """Send until the writer is stuck on a frame that the client doesn't take."""
 
@@ -72,6 +92,18 @@ class TestSending:
             for number in range(100):
                 outbound.send(b'{"number":%d}' % number)
             assert [await client.recv() for _ in range(100)] == [f'{{"number":{n}}}' for n in range(100)]
+
+    async def test_frames_that_wait_are_one_write_up_to_a_size(self) -> None:
+        async with connected() as (outbound, client):
+            writes = Writes(outbound._connection)
+            for number in range(8):
+                outbound.send(b'{"number":%d}' % number)
+            assert [await client.recv() for _ in range(8)] == [f'{{"number":{n}}}' for n in range(8)]
+            assert len(writes.sizes) == 1
+            for _ in range(5):
+                outbound.send(FRAME)
+            assert [await client.recv() for _ in range(5)] == [FRAME.decode()] * 5
+            assert len(writes.sizes) == 1 + 3
 
     async def test_what_was_queued_is_sent_before_the_connection_is_closed(self) -> None:
         async with connected() as (outbound, client):

@@ -10,7 +10,6 @@ from msgspec import Struct, field
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
-from websockets.asyncio.server import ServerConnection
 
 from magi.domain.directory import VoterPrincipal
 from magi.domain.errors import Refused
@@ -25,6 +24,7 @@ from magi.eventstore.notices import Refusal, decode_notice
 from magi.eventstore.presence import now_ms
 from magi.gateway import errors
 from magi.gateway.client import TOO_MANY, ClientSession
+from magi.gateway.connection import Connection
 from magi.gateway.metrics import Figures
 from magi.gateway.settings import Limits
 from magi.gateway.voters import ballots, wire
@@ -66,7 +66,7 @@ class VoterSession(ClientSession[VoterPrincipal]):
 
     client = "voter"
 
-    def __init__(self, connection: ServerConnection, services: VoterServices, principal: VoterPrincipal | None) -> None:
+    def __init__(self, connection: Connection, services: VoterServices, principal: VoterPrincipal | None) -> None:
         super().__init__(connection, services.limits, principal, services.figures)
         self._services = services
         self._known = Tasks()

@@ -14,6 +14,7 @@ import typer
 
 from magi.cli import logs
 from magi.cli.context import Context, run_async
+from magi.cli.garbage import collect_rarely
 from magi.cli.operations import operations
 from magi.cli.options import Data, TlsCert, TlsKey
 from magi.cli.service_manager import tell_manager
@@ -101,6 +102,7 @@ async def run_part(
             started.append(part)
         operations_port = await stack.enter_async_context(operations(ctx, name, bus, [*parts, traces]))
         logs.settle(ctx.settings.log, name)
+        collect_rarely()
         log.info("part_ready", pid=os.getpid())
         _report(ctx.data, ready(parts), operations_port)
         tell_manager("READY=1")

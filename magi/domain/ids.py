@@ -6,6 +6,7 @@ A client's own words never reach a subject: a request's aggregate is named by a 
 import re
 import uuid
 import zlib
+from functools import lru_cache
 from typing import NewType
 
 from magi.domain.errors import InvalidMessage
@@ -52,6 +53,7 @@ def check_request_id(text: str) -> RequestId:
     return RequestId(text)
 
 
+@lru_cache(maxsize=4096)  # a gateway asks for that of one request again and again
 def request_aggregate(initiator: InitiatorId, request: RequestId) -> AggregateId:
     """The aggregate of a request: the same for the same Initiator and request id, always."""
     return AggregateId(f"{initiator}.{uuid.uuid5(_NAMESPACE, f'{initiator}/{request}')}")

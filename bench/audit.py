@@ -6,14 +6,17 @@ and with one, all in this process, and the memory that it took at most.
 
 import argparse
 import asyncio
+import itertools
 import os
 import platform
 import random
 import resource
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import uvloop
 
 from magi.audit.audits import audit_log
@@ -27,10 +30,10 @@ from magi.domain import voter_commands as voters
 from magi.domain.ids import AggregateId, InitiatorId, RequestId, VoterId, request_aggregate
 from magi.domain.messages import ProgressBallot, ResultBallot, Submission, Vote
 from magi.domain.panel import DEFAULT_GROUP, Candidate, Snapshot
-from magi.domain.voting_request import INITIAL, CastVote, Command, ReportProgress, RequestEvent, Submit, decide, evolve
+from magi.domain.voting_request import INITIAL, CastVote, Command, ReportProgress, RequestEvent, Submit, decide, fold
 from magi.eventstore import subjects
 from magi.eventstore.bus import Bus
-from magi.eventstore.codec import Codec, digest
+from magi.eventstore.codec import Codec, pack
 from magi.eventstore.declarations import load_declarations
 from magi.eventstore.directory import change_initiator, change_voter, directory_log
 from magi.eventstore.history import Head
@@ -43,32 +46,42 @@ START = 1_790_000_000_000
 IN_FLIGHT = 128
 
 
-def events_of(number: int, chance: random.Random) -> list[tuple[AggregateId, bytes]]:
-    """The stored events of one request: received, three voters that report and vote, adjudicated."""
+EVENTS = 2 + 2 * len(VOTERS)
+"""Of a request."""
+
+
+def messages_of(number: int, chance: random.Random) -> list[tuple[AggregateId, bytes]]:
+    """The stored messages of one request: received; three voters that report; their votes, with the verdict."""
     now = START + number * 37
     request = RequestId(f"request-{number}")
     aggregate = request_aggregate(InitiatorId("bench"), request)
     asked = Submission(initiator_id="bench", request_id=request, user_query="q" * 200, agent_answer="a" * 800)
     directory = Snapshot({VoterId(voter): Candidate("active") for voter in VOTERS})
     said: list[Vote] = chance.choices(["pass", "fail", "abstain"], [6, 3, 1], k=len(VOTERS))
-    commands: list[Command] = [Submit(asked, directory, now)]
-    commands += [ReportProgress(voter, ProgressBallot(task_id=""), now + 2) for voter in VOTERS]
+    votes: list[Command] = []
     for voter, vote in zip(VOTERS, said, strict=True):
         ballot = ResultBallot(task_id="", vote=vote, reason="the reason that a voter gives", confidence=0.8)
-        commands.append(CastVote(voter, ballot, now + 10, now + 10))
+        votes.append(CastVote(voter, ballot, now + 10, now + 10))
+    reports = [ReportProgress(voter, ProgressBallot(task_id=""), now + 2) for voter in VOTERS]
+    together: list[Sequence[Command]] = [[Submit(asked, directory, now)], reports, votes]
+    causes = itertools.count(number * (1 + 2 * len(VOTERS)) + 1)
     codec: Codec[RequestEvent] = Codec(RequestEvent)
     state, head, stored = INITIAL, Head(), []
-    for place, command in enumerate(commands, 1):
-        for event in decide(state, command):
-            stamped, data = codec.stamp(event, aggregate, head, number * len(commands) + place, "")
-            head = Head(stamped.originator_version, 0, digest(data))
-            state = evolve(state, stamped)
-            stored.append((aggregate, data))
+    for commands in together:
+        events: list[RequestEvent] = []
+        for command in commands:
+            cause = next(causes)
+            new = [msgspec.structs.replace(event, cause=cause) for event in decide(state, command)]
+            state = fold(new, state)
+            events += new
+        stamped = codec.stamp_all(events, aggregate, head)
+        head = stamped[-1][2]
+        stored.append((aggregate, pack([data for _, data, _ in stamped])))
     return stored
 
 
 async def fill(bus: Bus, requests: int) -> None:
-    """A directory and a log with `requests` requests of eight events."""
+    """A directory and a log with `requests` requests of eight events in three messages."""
     await apply(bus.nc, load_declarations())
     directory = directory_log(bus)
     await directory.start()
@@ -82,7 +95,7 @@ async def fill(bus: Bus, requests: int) -> None:
             await bus.store(f"{subjects.LOG_PREFIX}{aggregate}", data)
 
     for first in range(0, requests, 500):
-        block = [event for n in range(first, min(first + 500, requests)) for event in events_of(n, chance)]
+        block = [one for n in range(first, min(first + 500, requests)) for one in messages_of(n, chance)]
         await asyncio.gather(*(store(aggregate, data) for aggregate, data in block))
 
 
@@ -91,15 +104,15 @@ def report(what: str, events: int, started: float, cpu: float) -> None:
     print(f"{what:<28} {events / took:>10,.0f} events/s  {took:6.1f} s, {time.process_time() - cpu:.1f} s of this CPU")
 
 
-async def measure(bus: Bus) -> None:
+async def measure(bus: Bus, events: int) -> None:
     source = LogSource(bus)
     await source.start()
     directory = LogSource(bus, subjects.DIRECTORY, subjects.DIRECTORY_PREFIX)
     await directory.start()
-    started, cpu, read = time.perf_counter(), time.process_time(), 0
-    async for batch in source.batches(1, await source.last_sequence()):
-        read += len(batch)
-    report("reading alone", read, started, cpu)
+    started, cpu = time.perf_counter(), time.process_time()
+    async for _ in source.batches(1, await source.last_sequence()):
+        pass
+    report("reading alone", events, started, cpu)
     started, cpu = time.perf_counter(), time.process_time()
     findings = Findings()
     stored = [m async for batch in directory.batches(1, await directory.last_sequence()) for m in batch]
@@ -108,7 +121,7 @@ async def measure(bus: Bus) -> None:
     for name, alternative in (("replay --all", None), ("replay --all --strategy veto", Alternative("veto"))):
         started, cpu = time.perf_counter(), time.process_time()
         await replay_log(source, Replay(alternative))
-        report(name, read, started, cpu)
+        report(name, events, started, cpu)
     print(f"at most {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MiB of memory")
 
 
@@ -117,7 +130,7 @@ async def main(requests: int, server: NatsServer) -> None:
     started = time.perf_counter()
     await fill(bus, requests)
     print(f"filled {requests:,} requests in {time.perf_counter() - started:.1f} s")
-    await measure(bus)
+    await measure(bus, requests * EVENTS)
     await bus.close()
 
 

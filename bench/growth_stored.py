@@ -90,9 +90,9 @@ async def fill(rival: Rival, requests: int) -> Filled:
     began = time.monotonic()
     try:
         filling = Filling(bus)
-        await filling.fill(requests, VOTERS)
+        events = await filling.fill(requests, VOTERS)
         took = time.monotonic() - began
-        events = await filling.check(SAMPLE)
+        await filling.check(SAMPLE)
     finally:
         await bus.close()
     print(f"{requests:,} filled in {took:.0f} s, {events / took:,.0f} events/s", file=sys.stderr, flush=True)

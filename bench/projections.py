@@ -3,7 +3,8 @@
     python -m bench.projections [--events 200000] [--rate 2000] [--seconds 10]
 
 Real servers (nats-server and PostgreSQL from their wheels), the streams as declared, events as the domain decides them:
-requests with three voters, so one event in eight leads to a row of `requests` and three to one of `votes`.
+requests with three voters, so one event in eight leads to a row of `requests` and three to one of `votes`. A request is
+three messages: its reception, what its voters report, and their votes with the verdict.
 """
 
 import argparse
@@ -13,10 +14,11 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
+from typing import NamedTuple
 
 import psycopg
 import uvloop
@@ -26,10 +28,10 @@ from magi.domain.event import Event
 from magi.domain.ids import AggregateId, InitiatorId, RequestId, VoterId, request_aggregate
 from magi.domain.messages import ProgressBallot, ResultBallot, Submission, Vote
 from magi.domain.panel import Candidate, Snapshot
-from magi.domain.voting_request import INITIAL, CastVote, ReportProgress, RequestEvent, Submit, decide, fold
+from magi.domain.voting_request import INITIAL, CastVote, Command, ReportProgress, RequestEvent, Submit, decide, fold
 from magi.embedded import DataDir, EmbeddedServers
 from magi.eventstore.bus import Bus
-from magi.eventstore.codec import Codec
+from magi.eventstore.codec import Codec, pack
 from magi.eventstore.declarations import load_declarations
 from magi.eventstore.history import EMPTY, Head
 from magi.eventstore.streams import apply
@@ -48,7 +50,14 @@ DIRECTORY = Snapshot({VoterId(name): Candidate("active") for name in PANEL})
 VOTES: tuple[Vote, ...] = ("pass", "pass", "fail", "abstain")
 
 
-def history(number: int, now: int, random: Random) -> Iterator[tuple[AggregateId, Event]]:
+class Together(NamedTuple):
+    """Events that are one message."""
+
+    aggregate: AggregateId
+    events: list[Event]
+
+
+def history(number: int, now: int, random: Random) -> Iterator[Together]:
     """The eight events of a request: about 250 bytes each, `received` 900."""
     initiator = f"agent-{number % 20}"
     aggregate = request_aggregate(InitiatorId(initiator), RequestId(f"request-{number}"))
@@ -60,44 +69,68 @@ def history(number: int, now: int, random: Random) -> Iterator[tuple[AggregateId
         voter_list=PANEL,
         metadata={"model": "m-1", "attempt": 1},
     )
-    events: list[RequestEvent] = list(decide(INITIAL, Submit(submission, DIRECTORY, now)))
-    state = fold(events)
-    for voter in PANEL:
-        vote = random.choice(VOTES)
-        ballot = ResultBallot(task_id="t", vote=vote, reason="no problem was found in the code", confidence=0.9)
-        for command in (ReportProgress(voter, ProgressBallot(task_id="t"), now), CastVote(voter, ballot, now + 5, now)):
+    reports = [ReportProgress(voter, ProgressBallot(task_id="t"), now) for voter in PANEL]
+    said = (random.choice(VOTES) for _ in PANEL)
+    ballots = [
+        ResultBallot(task_id="t", vote=v, reason="no problem was found in the code", confidence=0.9) for v in said
+    ]
+    votes = [CastVote(voter, ballot, now + 5, now) for voter, ballot in zip(PANEL, ballots, strict=True)]
+    together: list[Sequence[Command]] = [[Submit(submission, DIRECTORY, now)], reports, votes]
+    state = INITIAL
+    for commands in together:
+        events: list[Event] = []
+        for command in commands:
             new = decide(state, command)
             events += new
             state = fold(new, state)
-    return ((aggregate, event) for event in events)
+        yield Together(aggregate, events)
 
 
-def log_of(number: int) -> Iterator[tuple[AggregateId, Event]]:
-    """`number` events, those of OPEN requests interleaved."""
+def ballot(vote: Vote) -> ResultBallot:
+    return ResultBallot(task_id="t", vote=vote, reason="no problem was found in the code", confidence=0.9)
+
+
+def log_of(number: int) -> Iterator[Together]:
+    """The messages of `number` events or a few more, those of OPEN requests interleaved."""
     random = Random(7)
     names = itertools.count()
     under_way = [history(next(names), START, random) for _ in range(OPEN)]
-    for at in range(number):
+    at = 0
+    while at < number:
         place = random.randrange(OPEN)
-        event = next(under_way[place], None)
-        if event is None:
+        message = next(under_way[place], None)
+        if message is None:
             under_way[place] = history(next(names), START + at, random)
-            event = next(under_way[place])
-        yield event
+            message = next(under_way[place])
+        at += len(message.events)
+        yield message
 
 
-async def put(bus: Bus, said: Iterator[tuple[AggregateId, Event]]) -> None:
-    codec: Codec[Event] = Codec(RequestEvent)
-    versions_of: dict[str, int] = {}
+class Stamping:
+    """Makes messages of events, each behind the ones before it of its request."""
+
+    def __init__(self) -> None:
+        self._codec: Codec[Event] = Codec(RequestEvent)
+        self._heads: dict[str, Head] = {}
+
+    def message(self, of: Together) -> bytes:
+        stamped = self._codec.stamp_all(of.events, of.aggregate, self._heads.get(of.aggregate, EMPTY))
+        self._heads[of.aggregate] = stamped[-1][2]
+        return pack([data for _, data, _ in stamped])
+
+
+class Stored(NamedTuple):
+    messages: int
+    events: int
+
+
+async def put(bus: Bus, said: Iterator[Together]) -> Stored:
+    stamping, messages, events = Stamping(), 0, 0
     for chunk in iter(lambda: list(itertools.islice(said, IN_FLIGHT)), []):
-        stores = []
-        for aggregate, event in chunk:
-            version = versions_of.get(aggregate, 0)
-            head = EMPTY if not version else Head(version, 0, "0" * 64)
-            stamped, data = codec.stamp(event, aggregate, head, 0, "")
-            versions_of[aggregate] = stamped.originator_version
-            stores.append(bus.store(f"magi.log.{aggregate}", data))
-        await asyncio.gather(*stores)
+        await asyncio.gather(*(bus.store(f"magi.log.{one.aggregate}", stamping.message(one)) for one in chunk))
+        messages += len(chunk)
+        events += sum(len(one.events) for one in chunk)
+    return Stored(messages, events)
 
 
 class Cost:
@@ -129,7 +162,7 @@ async def projecting(bus: Bus, settings: ProjectorSettings) -> AsyncIterator[Non
         await projector.stop()
 
 
-async def reached(connection: Connection, version: int, events: int) -> None:
+async def reached(connection: Connection, version: int, messages: int) -> None:
     """Return when the version's tables are that far."""
     while True:
         try:
@@ -140,33 +173,34 @@ async def reached(connection: Connection, version: int, events: int) -> None:
             ).fetchone()
         except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
             row = None
-        if row and row[0] >= events:
+        if row and row[0] >= messages:
             return
         await asyncio.sleep(0.02)
 
 
-async def reading(bus: Bus, servers: EmbeddedServers, events: int) -> None:
-    """What the projector does before it looks at an event: the follower, and nothing behind it."""
+async def reading(bus: Bus, servers: EmbeddedServers, stored: Stored) -> None:
+    """What the projector does before it looks at a message: the follower, and nothing behind it."""
     feed = Feed(bus, "MAGI_LOG", 1)
     cost = Cost(servers)
     await feed.start()
     read = 0
-    while read < events:
+    while read < stored.messages:
         read += len(await feed.take(5000, Batching(), 10))
-    print(cost.line("reading alone", events), flush=True)
+    print(cost.line("reading alone", stored.events), flush=True)
     await feed.stop()
 
 
-async def catch_up(bus: Bus, url: str, servers: EmbeddedServers, events: int) -> None:
+async def catch_up(bus: Bus, url: str, servers: EmbeddedServers, stored: Stored) -> None:
+    messages, events = stored
     connection = await connect(url)
     for most in (500, 5000):
         cost = Cost(servers)
         async with projecting(bus, ProjectorSettings(url, batching=Batching(most=most))):
-            await reached(connection, 1, events)
+            await reached(connection, 1, messages)
             print(cost.line(f"projector, batches of {most}", events), flush=True)
         await connection.execute("DROP SCHEMA magi, magi_v1, magi_meta CASCADE")
     async with projecting(bus, ProjectorSettings(url)):
-        await reached(connection, 1, events)
+        await reached(connection, 1, messages)
     costs: list[tuple[str, Cost]] = []
 
     def step(name: str) -> None:
@@ -182,7 +216,7 @@ async def catch_up(bus: Bus, url: str, servers: EmbeddedServers, events: int) ->
     await connection.close()
 
 
-async def lag(servers: EmbeddedServers, bus: Bus, url: str, rate: int, seconds: float, stored: int) -> None:
+async def lag(servers: EmbeddedServers, bus: Bus, url: str, rate: int, seconds: float, stored: Stored) -> None:
     """Events at a steady rate; the projector in a process of its own; the position looked at every few milliseconds."""
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bench.projections", "--projector", servers.nats_url, url, str(servers.nats_seed_file)
@@ -190,7 +224,8 @@ async def lag(servers: EmbeddedServers, bus: Bus, url: str, rate: int, seconds: 
     at: dict[int, float] = {}
     lags: list[float] = []
     connection = await connect(url)
-    last, end = stored, stored + int(rate * seconds)
+    said = list(itertools.islice(log_of(stored.events + int(rate * seconds) + 100), stored.messages, None))
+    last, end = stored.messages, stored.messages + len(said)
 
     async def watch() -> None:
         nonlocal last
@@ -206,29 +241,27 @@ async def lag(servers: EmbeddedServers, bus: Bus, url: str, rate: int, seconds: 
             await asyncio.sleep(0.003)
 
     watcher = asyncio.create_task(watch())
-    later = itertools.islice(log_of(end + 1000), stored, None)
-    said = itertools.chain([next(later)], later)  # now, not when the clock runs: what is stored already is made again
-    codec: Codec[Event] = Codec(RequestEvent)
-    heads: dict[str, int] = {}
+    stamping, events = Stamping(), 0
+    for before in itertools.islice(log_of(stored.events), stored.messages):
+        stamping.message(before)
     while "requests" not in (await status(connection, None)).working:  # noqa: ASYNC110 - another process
         await asyncio.sleep(0.1)
     await asyncio.sleep(1.0)  # until it has loaded and reads
     begin = time.perf_counter()
-    for number in range(stored + 1, end + 1):
-        aggregate, event = next(said)
-        heads[aggregate] = heads.get(aggregate, 0) + 1
-        _, data = codec.stamp(event, aggregate, Head(heads[aggregate] - 1, 0, ""), 0, "")
-        due = begin + (number - stored) / rate
+    for number, message in enumerate(said, stored.messages + 1):
+        data = stamping.message(message)
+        events += len(message.events)
+        due = begin + events / rate
         if due > time.perf_counter():
             await asyncio.sleep(due - time.perf_counter())
         at[number] = time.perf_counter()
-        await bus.publish(f"magi.log.{aggregate}", data)
+        await bus.publish(f"magi.log.{message.aggregate}", data)
     await asyncio.wait_for(watcher, 60)
     lags.sort()
     p50, p99 = lags[len(lags) // 2], lags[len(lags) * 99 // 100]
     print(
         f"lag at {rate} events/s, from publish to committed row: p50 {p50 * 1e3:.0f} ms, p99 {p99 * 1e3:.0f} ms, "
-        f"max {lags[-1] * 1e3:.0f} ms ({len(lags):,} events)",
+        f"max {lags[-1] * 1e3:.0f} ms ({len(lags):,} messages)",
         flush=True,
     )
     child.terminate()
@@ -249,21 +282,22 @@ async def main(options: argparse.Namespace) -> None:
             bus = await Bus.connect(servers.nats_url, name="bench", seed=servers.nats_seed_file.read_text().strip())
             await apply(bus.nc, load_declarations())
             began = time.perf_counter()
-            await put(bus, log_of(options.events))
-            print(f"stored {options.events:,} events in {time.perf_counter() - began:.1f} s", flush=True)
+            stored = await put(bus, log_of(options.events))
+            took = time.perf_counter() - began
+            print(f"stored {stored.events:,} events in {stored.messages:,} messages, {took:.1f} s", flush=True)
             url = servers.postgres_url
             if options.profile:
-                await profiled(bus, url, options.events)
+                await profiled(bus, url, stored.messages)
                 return
-            await reading(bus, servers, options.events)
-            await reading(bus, servers, options.events)
-            await catch_up(bus, url, servers, options.events)
+            await reading(bus, servers, stored)
+            await reading(bus, servers, stored)
+            await catch_up(bus, url, servers, stored)
             if options.seconds:
-                await lag(servers, bus, url, options.rate, options.seconds, options.events)
+                await lag(servers, bus, url, options.rate, options.seconds, stored)
             await bus.close()
 
 
-async def profiled(bus: Bus, url: str, events: int) -> None:
+async def profiled(bus: Bus, url: str, messages: int) -> None:
     """Where the time of our own process goes."""
     import cProfile
     import pstats
@@ -272,7 +306,7 @@ async def profiled(bus: Bus, url: str, events: int) -> None:
     connection = await connect(url)
     profile.enable()
     async with projecting(bus, ProjectorSettings(url)):
-        await reached(connection, 1, events)
+        await reached(connection, 1, messages)
     profile.disable()
     pstats.Stats(profile).sort_stats("tottime").print_stats(25)
 

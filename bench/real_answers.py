@@ -83,9 +83,11 @@ async def compare(data: Path, seen: dict[str, list[bytes]], report: Report) -> N
     async with Context.load(data).bus("auditor") as bus:
         log: JetStreamLog[RequestEvent] = JetStreamLog(bus, subjects.LOG, subjects.LOG_PREFIX, RequestEvent)
         await log.start()
+        messages: set[int] = set()
         for request_id, frames in seen.items():
             history = await log.load(request_aggregate(InitiatorId(LOCAL), RequestId(request_id)))
             stored = [wire.event(request_id, recorded.event) for recorded in history]
+            messages |= {recorded.sequence for recorded in history}
             if stored != frames:
                 report.problems.append(f"{request_id}: saw {len(frames)} events, {len(stored)} are stored")
             final = [r.event for r in history if isinstance(r.event, Adjudicated)]
@@ -94,7 +96,7 @@ async def compare(data: Path, seen: dict[str, list[bytes]], report: Report) -> N
                 continue
             report.verdicts[final[0].final_vote] += 1
             report.votes.update(final[0].details.items())
-        if await log.last_sequence() != sum(len(frames) for frames in seen.values()):
+        if await log.last_sequence() != len(messages):
             report.problems.append("the log holds events that no client saw")
 
 

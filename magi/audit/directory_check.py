@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from magi.audit.authority import Registry
 from magi.audit.chain import START, Link, check_link
-from magi.audit.events import digest, directory_event
+from magi.audit.events import digest, directory_event, parts
 from magi.audit.findings import Findings, Problem
 from magi.domain.directory import DirectoryEvent
 from magi.domain.initiator import InitiatorRegistered
@@ -30,22 +30,23 @@ def check_directory(messages: Iterable[StoredMessage], findings: Findings, last:
             findings.add(subjects.DIRECTORY, message.sequence, "", 0, _missing(before, message.sequence))
         before = message.sequence
         aggregate = message.subject.removeprefix(subjects.DIRECTORY_PREFIX)
-        link = links.get(aggregate, START)
-        sha = digest(message.data).hex()
-        try:
-            event = directory_event(message.data)
-        except CorruptHistory as error:
-            links[aggregate] = Link(link.version + 1, sha)
-            problem = Problem("unreadable", str(error))
-            findings.add(subjects.DIRECTORY, message.sequence, aggregate, link.version + 1, [problem])
-            continue
-        problems = [*check_link(link, aggregate, event), *_check_first(link, event)]
-        findings.add(subjects.DIRECTORY, message.sequence, aggregate, event.originator_version, problems)
-        links[aggregate] = Link(event.originator_version, sha)
-        registry.apply(event)
+        for data in parts(message.data):
+            links[aggregate], problems = _check(links.get(aggregate, START), aggregate, data, registry)
+            findings.add(subjects.DIRECTORY, message.sequence, aggregate, links[aggregate].version, problems)
     if last is not None:
         findings.add(subjects.DIRECTORY, 0, "", 0, _missing(before, last + 1))
     return registry
+
+
+def _check(link: Link, aggregate: str, data: bytes, registry: Registry) -> tuple[Link, list[Problem]]:
+    """Where the chain ends with the next event, and what is wrong with it; `registry` takes it in."""
+    sha = digest(data).hex()
+    try:
+        event = directory_event(data)
+    except CorruptHistory as error:
+        return Link(link.version + 1, sha), [Problem("unreadable", str(error))]
+    registry.apply(event)
+    return Link(event.originator_version, sha), [*check_link(link, aggregate, event), *_check_first(link, event)]
 
 
 def _missing(before: int, sequence: int) -> list[Problem]:

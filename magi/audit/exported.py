@@ -7,15 +7,15 @@ from typing import BinaryIO
 
 from msgspec import Struct
 
-from magi.audit.events import digest
+from magi.audit.events import digest, parts
 from magi.audit.findings import Findings, Problem
 from magi.audit.manifest import (
     Header,
     Manifest,
     NotAnExport,
-    read_event,
     read_header,
     read_manifest,
+    read_message,
 )
 from magi.audit.rolling import Head
 from magi.eventstore import subjects
@@ -36,6 +36,8 @@ class Export(Struct, frozen=True):
     manifest: Manifest | None
     """None when the file ends before it."""
     directory: list[StoredMessage]
+    messages: int
+    """Of the requests, without those of the directory."""
     last_sequence: int
     sha256: str
     """Of every byte before its manifest, as they are now."""
@@ -46,7 +48,8 @@ def open_export(path: Path, findings: Findings) -> Export:
 
     Raises NotAnExport, OSError.
     """
-    sha, head, events, manifest, problems = hashlib.sha256(), Head(), 0, None, list[Problem]()
+    sha, head, manifest, problems = hashlib.sha256(), Head(), None, list[Problem]()
+    messages = events = 0
     directory: list[StoredMessage] = []
     with path.open("rb") as file:
         lines = _lines(file)
@@ -62,21 +65,23 @@ def open_export(path: Path, findings: Findings) -> Export:
                 continue
             sha.update(line)
             try:
-                stream, message = read_event(line)
+                stream, message = read_message(line)
             except ValueError as error:
                 problems.append(Problem("manifest", f"line {number}: {error}"))
                 continue
             if stream == subjects.DIRECTORY:
                 directory.append(message)
             else:
-                events += 1
+                messages += 1
+                events += len(parts(message.data))
                 head = head.then(message.sequence, digest(message.data))
     if manifest is None:
         problems.append(Problem("manifest", "the file was cut off: it has no manifest at its end"))
     else:
-        problems += _compare(manifest, sha.hexdigest(), events, len(directory), head)
+        of_directory = sum(len(parts(message.data)) for message in directory)
+        problems += _compare(manifest, sha.hexdigest(), events, of_directory, head)
     findings.add(EXPORT, 0, "", 0, problems)
-    return Export(path, header, manifest, directory, head.sequence, sha.hexdigest())
+    return Export(path, header, manifest, directory, messages, head.sequence, sha.hexdigest())
 
 
 def _compare(manifest: Manifest, sha256: str, events: int, directory: int, head: Head) -> Iterator[Problem]:
@@ -89,11 +94,11 @@ def _compare(manifest: Manifest, sha256: str, events: int, directory: int, head:
         if there != said:
             yield Problem("manifest", f"{there} {what}, and {said} in the manifest")
     if str(head) != manifest.head:
-        yield Problem("manifest", "the rolling hash of its events is another than its manifest's")
+        yield Problem("manifest", "the rolling hash of its messages is another than its manifest's")
 
 
 class ExportSource:
-    """The requests' messages of an export, as a `Source`. Lines that are no events are gone past."""
+    """The requests' messages of an export, as a `Source`. Lines that are no messages are gone past."""
 
     stream = subjects.LOG
     prefix = subjects.LOG_PREFIX
@@ -129,7 +134,7 @@ class ExportSource:
             next(lines, None)
             for line in lines:
                 try:
-                    stream, message = read_event(line)
+                    stream, message = read_message(line)
                 except ValueError:
                     continue
                 if stream != subjects.DIRECTORY:

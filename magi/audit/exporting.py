@@ -4,8 +4,8 @@ import hashlib
 from collections.abc import Iterable
 from typing import BinaryIO, Literal
 
-from magi.audit.events import digest, request_event
-from magi.audit.manifest import FORMAT, Header, Manifest, event_line, header_line, manifest_line
+from magi.audit.events import digest, parts, request_event
+from magi.audit.manifest import FORMAT, Header, Manifest, header_line, manifest_line, message_line
 from magi.audit.rolling import Head
 from magi.domain.ids import InitiatorId, VoterId, initiator_aggregate, voter_aggregate
 from magi.domain.voting_request import Received
@@ -32,13 +32,18 @@ class ExportWriter:
         self._sha.update(line)
         self._file.write(line)
 
-    def event(self, message: StoredMessage) -> None:
-        self._write(event_line(subjects.LOG, message))
-        self._events += 1
+    def message(self, message: StoredMessage) -> None:
+        """Write one of the log."""
+        self._write(message_line(subjects.LOG, message))
         self._first = self._first or message.sequence
         self._head = self._head.then(message.sequence, digest(message.data))
+        for data in parts(message.data):
+            self._count(data)
+
+    def _count(self, data: bytes) -> None:
+        self._events += 1
         try:
-            event = request_event(message.data)
+            event = request_event(data)
         except CorruptHistory:
             return  # written as it is: whoever verifies the export is told
         self._first_at = self._first_at or event.at
@@ -53,8 +58,8 @@ class ExportWriter:
         for message in messages:
             aggregate = message.subject.removeprefix(subjects.DIRECTORY_PREFIX)
             if self._scope == "whole" or aggregate in self.concerned:
-                self._write(event_line(subjects.DIRECTORY, message))
-                self._directory += 1
+                self._write(message_line(subjects.DIRECTORY, message))
+                self._directory += len(parts(message.data))
 
     def finish(self) -> Manifest:
         """Write the manifest and return it."""

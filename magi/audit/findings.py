@@ -57,10 +57,11 @@ class Finding(Struct, frozen=True):
     severity: Severity
     stream: str
     sequence: int
-    """In the stream; 0 when it is about no single event."""
+    """Of the message in the stream, with all its events; 0 when it is about no single one."""
     aggregate: str
     """Empty when it is about no single one."""
     version: int
+    """Of the event; 0 when it is about no single one."""
     message: str
 
 

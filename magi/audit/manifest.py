@@ -9,7 +9,9 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from magi.eventstore.direct import StoredMessage
 
-FORMAT = 1
+FORMAT = 2
+KNOWN = (1, FORMAT)
+"""In the first one each line holds one event."""
 
 
 class NotAnExport(Exception):
@@ -27,14 +29,16 @@ class Header(Struct, frozen=True, kw_only=True):
 
 
 class Line(Struct, frozen=True, kw_only=True):
-    """A stored event, the bytes as they are."""
+    """A stored message, the bytes as they are."""
 
     stream: str
     seq: int
     subject: str
     event: Raw | UnsetType = UNSET
+    events: Raw | UnsetType = UNSET
+    """Instead of `event`, when the message holds several: their array."""
     base64: str | UnsetType = UNSET
-    """Instead of `event`, for bytes that are no JSON on one line: then they are no event either."""
+    """Instead of either, for bytes that are no JSON on one line: then they are no event either."""
 
 
 class Manifest(Struct, frozen=True, kw_only=True):
@@ -77,23 +81,26 @@ def read_header(line: bytes) -> Header:
         header = _decode_header(line)
     except _BAD as error:
         raise NotAnExport("its first line is not that of an export of MAGI") from error
-    if header.magi_export != FORMAT:
-        raise NotAnExport(f"version {header.magi_export} of an export; only {FORMAT} is known here")
+    if header.magi_export not in KNOWN:
+        known = " and ".join(map(str, KNOWN))
+        raise NotAnExport(f"version {header.magi_export} of an export; only {known} are known here")
     return header
 
 
-def event_line(stream: str, message: StoredMessage) -> bytes:
-    """The line of a stored event; its bytes stand in it unchanged."""
+def message_line(stream: str, message: StoredMessage) -> bytes:
+    """The line of a stored message; its bytes stand in it unchanged."""
     line = Line(stream=stream, seq=message.sequence, subject=message.subject)
-    if _is_one_json_line(message.data):
+    if _is_one_json_line(message.data, b"{}"):
         line = msgspec.structs.replace(line, event=Raw(message.data))
+    elif _is_one_json_line(message.data, b"[]"):
+        line = msgspec.structs.replace(line, events=Raw(message.data))
     else:
         line = msgspec.structs.replace(line, base64=base64.b64encode(message.data).decode())
     return msgspec.json.encode(line) + b"\n"
 
 
-def _is_one_json_line(data: bytes) -> bool:
-    if not data.startswith(b"{") or not data.endswith(b"}") or b"\n" in data or b"\r" in data:
+def _is_one_json_line(data: bytes, ends: bytes) -> bool:
+    if not data.startswith(ends[:1]) or not data.endswith(ends[1:]) or b"\n" in data or b"\r" in data:
         return False  # blanks around a value would get lost
     try:
         msgspec.json.decode(data)
@@ -102,18 +109,20 @@ def _is_one_json_line(data: bytes) -> bool:
     return True
 
 
-def read_event(line: bytes) -> tuple[str, StoredMessage]:
+def read_message(line: bytes) -> tuple[str, StoredMessage]:
     """The stream and the message of a line. Raises ValueError."""
     try:
         found = _decode_line(line)
         if isinstance(found.event, Raw):
             data = bytes(found.event)
+        elif isinstance(found.events, Raw):
+            data = bytes(found.events)
         elif isinstance(found.base64, str):
             data = base64.b64decode(found.base64, validate=True)
         else:
-            raise ValueError("neither event nor base64")
+            raise ValueError("neither event nor events nor base64")
     except (*_BAD, binascii.Error) as error:
-        raise ValueError(f"no event of an export: {error}") from error
+        raise ValueError(f"no message of an export: {error}") from error
     return found.stream, StoredMessage(found.seq, found.subject, data)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 from msgspec import Struct
 
-from magi.audit.events import NO_CONTENT, request_event
+from magi.audit.events import NO_CONTENT, parts, request_event
 from magi.audit.labels import Errors, Label, Labels
 from magi.audit.redecide import CannotDecide, Difference, decide_again, differences
 from magi.audit.source import Source
@@ -119,11 +119,14 @@ class Replay:
     def open(self) -> int:
         return self._fold.open
 
-    def feed(self, message: StoredMessage) -> Replayed | None:
-        """Take in the log's next message; the request that it decides, decided again."""
+    def feed(self, message: StoredMessage) -> list[Replayed]:
+        """Take in the log's next message; the request that it decides, decided again, if it decides one."""
+        return [one for data in parts(message.data) if (one := self._take(data))]
+
+    def _take(self, data: bytes) -> Replayed | None:
         self.events += 1
         try:
-            event = request_event(message.data)
+            event = request_event(data)
         except CorruptHistory:
             self.unreadable += 1
             return None
@@ -198,7 +201,6 @@ async def replay_log(
     """Replay everything that is stored now, from the sequence `start`. `on_read` is called with numbers of messages."""
     async for batch in source.batches(start, await source.last_sequence()):
         for message in batch:
-            replayed = replay.feed(message)
-            if replayed:
+            for replayed in replay.feed(message):
                 on_replayed(replayed)
         on_read(len(batch))

@@ -1,4 +1,4 @@
-"""The log's head: a sequence, and one hash over every event up to it, to be remembered outside of the log.
+"""The log's head: a sequence, and one hash over every message up to it, to be remembered outside of the log.
 
 The hash chain of a request tells that its history was not edited; that no whole request was taken out, and no tail cut
 off and written anew, only somebody can tell who remembers the head of an earlier audit.
@@ -14,26 +14,26 @@ _NONE = bytes(32)
 
 
 class Head(Struct, frozen=True):
-    """What was read up to an event. Written ``SEQ,HASH``, HASH being `before` and `last`, 128 hex digits."""
+    """What was read up to a message. Written ``SEQ,HASH``, HASH being `before` and `last`, 128 hex digits."""
 
     sequence: int = 0
     before: bytes = _NONE
-    """The rolling hash of everything before the event."""
+    """The rolling hash of everything before the message."""
     last: bytes = _NONE
-    """SHA-256 of the event's stored bytes: an audit that goes on from here looks whether it is still there."""
+    """SHA-256 of the message's bytes: an audit that goes on from here looks whether it is still there."""
 
     def __str__(self) -> str:
         return f"{self.sequence},{self.before.hex()}{self.last.hex()}"
 
     @property
     def rolling(self) -> bytes:
-        """R(n) = SHA-256(R(n-1), n as 8 bytes, SHA-256 of the bytes of event n); R(0) is 32 zero bytes."""
+        """R(n) = SHA-256(R(n-1), n as 8 bytes, SHA-256 of the bytes of message n); R(0) is 32 zero bytes."""
         if not self.sequence:
             return _NONE
         return hashlib.sha256(self.before + self.sequence.to_bytes(8, "big") + self.last).digest()
 
     def then(self, sequence: int, digest: bytes) -> "Head":
-        """The head after the next event."""
+        """The head after the next message."""
         return Head(sequence, self.rolling, digest)
 
 

@@ -12,6 +12,7 @@ from typing import Protocol
 import msgspec
 from msgspec import Struct
 
+from magi.audit.events import parts
 from magi.domain.clock import milliseconds
 from magi.eventstore import subjects
 from magi.eventstore.bus import Bus
@@ -185,8 +186,8 @@ _decode_time = msgspec.json.Decoder(_Timed).decode
 
 
 def _time(data: bytes) -> float:
-    """When an event was decided, in milliseconds since 1970; for ever when it doesn't say."""
+    """When the last of a message's events was decided, in milliseconds since 1970; for ever when one doesn't say."""
     try:
-        return milliseconds(_decode_time(data).at)
+        return max(milliseconds(_decode_time(part).at) for part in parts(data))
     except (msgspec.DecodeError, ValueError, RecursionError):
         return float("inf")

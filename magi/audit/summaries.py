@@ -1,11 +1,12 @@
 """Finding requests in the log: one summary a request, the newest first, from messages read backwards."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import suppress
 from typing import Literal
 
 from msgspec import Struct
 
-from magi.audit.events import request_event
+from magi.audit.events import parts, request_event
 from magi.audit.source import MARGIN, LogSource
 from magi.domain.clock import milliseconds
 from magi.domain.voting_request import Adjudicated, Received, RequestEvent, VoterResult
@@ -99,32 +100,29 @@ async def find_in_log(source: LogSource, query: Query) -> AsyncIterator[Summary]
     start = min(last, await source.sequence_at(query.until + 2 * MARGIN)) if query.until is not None else last
     backwards, found = Backwards(), 0
     async for message in source.backwards(start):
-        event = _readable(message)
-        if event is None:
-            continue
-        if query.since is not None and milliseconds(event.at) < query.since - MARGIN:
-            return
-        summary = backwards.take(event)
-        if summary and summary.verdict == "open" and start < last:
-            summary = _summary(await source.history(event.originator_id)) or summary  # it may be decided later
-        if summary and query.matches(summary):
-            yield summary
-            found += 1
-            if found == query.limit:
+        for event in _last_to_first(message):
+            if query.since is not None and milliseconds(event.at) < query.since - MARGIN:
                 return
+            summary = backwards.take(event)
+            if summary and summary.verdict == "open" and start < last:
+                summary = _summary(await source.history(event.originator_id)) or summary  # it may be decided later
+            if summary and query.matches(summary):
+                yield summary
+                found += 1
+                if found == query.limit:
+                    return
 
 
-def _summary(history: Iterable[StoredMessage]) -> Summary | None:
+def _summary(history: Sequence[StoredMessage]) -> Summary | None:
     backwards, summary = Backwards(), None
-    for message in reversed(list(history)):
-        event = _readable(message)
-        if event:
+    for message in reversed(history):
+        for event in _last_to_first(message):
             summary = backwards.take(event) or summary
     return summary
 
 
-def _readable(message: StoredMessage) -> RequestEvent | None:
-    try:
-        return request_event(message.data)
-    except CorruptHistory:
-        return None
+def _last_to_first(message: StoredMessage) -> Iterator[RequestEvent]:
+    """The message's events that can be read."""
+    for data in reversed(parts(message.data)):
+        with suppress(CorruptHistory):
+            yield request_event(data)

@@ -1,5 +1,6 @@
 """The audit of a log: takes in its messages in order and says what is wrong with each.
 
+Places, holes and the head are those of messages; what an event says is checked for each event that a message holds.
 Histories are interleaved in the log. Only open requests are held, without their content; what was closed is remembered
 as a bit or two, and looked up again should something more come under its name.
 """
@@ -11,7 +12,7 @@ from typing import Literal
 from msgspec import Struct
 
 from magi.audit.authority import Registry
-from magi.audit.events import digest, request_event
+from magi.audit.events import digest, parts, request_event
 from magi.audit.findings import Finding, Findings, Problem
 from magi.audit.history_rules import RequestCheck
 from magi.audit.rolling import Head
@@ -35,9 +36,10 @@ class Audited(Struct, frozen=True):
     """What was read, and what came out."""
 
     events: int
+    """A message holds one or several of them."""
     first: int
     last: int
-    """Sequences; 0 when there was nothing."""
+    """Sequences of messages; 0 when there was nothing."""
     requests: int
     """Whose history began, or went on, in what was read."""
     votes: int
@@ -59,7 +61,7 @@ class LogVerifier:
         stream: str = subjects.LOG,
         prefix: str = subjects.LOG_PREFIX,
     ) -> None:
-        """`since` is where an earlier audit ended. A `tail` begins with its event; a `whole` log must come to it."""
+        """`since` is where an earlier audit ended. A `tail` begins with its message; a `whole` log must come to it."""
         self.findings = findings
         self.head = since if scope == "tail" and since else Head()
         self._registry = registry
@@ -95,7 +97,7 @@ class LogVerifier:
         return not self._seen.add(aggregate) or self._scope == "tail"
 
     def _is_known(self, message: StoredMessage) -> bool:
-        """Whether it is the event that an earlier audit ended with."""
+        """Whether it is the message that an earlier audit ended with."""
         return self._scope == "tail" and self._since is not None and message.sequence == self._since.sequence
 
     def feed(self, message: StoredMessage, earlier: Sequence[StoredMessage] = ()) -> list[Finding]:
@@ -105,26 +107,25 @@ class LogVerifier:
             return self._compare(message, sha)
         aggregate = self.aggregate(message)
         problems = self._place(message.sequence)
-        self._events += 1
         self._first = self._first or message.sequence
         self.head = self.head.then(message.sequence, sha)
         if self._since and message.sequence == self._since.sequence and self.head != self._since:
             problems.append(Problem("changed_since", "up to here the log is not the one that was audited before"))
         check = self._open.get(aggregate) or self._begin(aggregate, earlier)
-        version = check.link.version + 1
-        try:
-            event = request_event(message.data)
-        except CorruptHistory as error:
-            problems.append(Problem("unreadable", str(error)))
-            check.skip(sha.hex())
-        else:
-            version = event.originator_version
-            problems += self._take(check, event, sha.hex())
-        return self.findings.add(self._stream, message.sequence, aggregate, version, problems)
+        found: list[Finding] = []
+        for data in parts(message.data):
+            version, wrong = self._take(check, data)
+            found += self.findings.add(self._stream, message.sequence, aggregate, version, [*problems, *wrong])
+            problems = []  # what is wrong with the message as a whole is told once, with its first event
+        return found
 
-    def _take(self, check: RequestCheck, event: RequestEvent, sha: str) -> list[Problem]:
+    def _take(self, check: RequestCheck, data: bytes) -> tuple[int, list[Problem]]:
+        """The version of the request's next event, and what is wrong with it."""
+        self._events += 1
         decided = check.state.verdict is not None
-        problems = check.take(event, sha)
+        version, event, problems = _read(check, data)
+        if event is None:
+            return version, problems
         if not event.id or not self._ids.add(event.id):
             what = f"the id {event.id!r} is another event's too" if event.id else "it has no id"
             problems.append(Problem("event_id", what))
@@ -135,22 +136,16 @@ class LogVerifier:
                 self._open.pop(check.aggregate, None)
             if not decided:
                 self._verdicts[check.state.verdict.final_vote] += 1
-        return problems
+        return version, problems
 
     def _begin(self, aggregate: str, earlier: Sequence[StoredMessage]) -> RequestCheck:
         """The request as it was before this message; what was wrong with it is told if nobody has told it yet."""
         check = RequestCheck(aggregate, self._registry)
         for message in earlier:
-            sha = digest(message.data).hex()
-            try:
-                event = request_event(message.data)
-            except CorruptHistory as error:
-                version, problems = check.link.version + 1, [Problem("unreadable", str(error))]
-                check.skip(sha)
-            else:
-                version, problems = event.originator_version, check.take(event, sha)
-            if self._scope == "tail":
-                self.findings.add(self._stream, message.sequence, aggregate, version, problems)
+            for data in parts(message.data):
+                version, _, problems = _read(check, data)
+                if self._scope == "tail":
+                    self.findings.add(self._stream, message.sequence, aggregate, version, problems)
         if not earlier or self._scope == "tail":
             self._requests += 1
         elif len(self._reopened) < REOPENED:
@@ -174,7 +169,7 @@ class LogVerifier:
         self._compared = True
         if sha == self._since.last:
             return []
-        problem = Problem("changed_since", "the last event of the audit before this one is another one now")
+        problem = Problem("changed_since", "the last message of the audit before this one is another one now")
         return self.findings.add(self._stream, message.sequence, self.aggregate(message), 0, [problem])
 
     def finish(self, last: int, now: int) -> Audited:
@@ -203,3 +198,15 @@ class LogVerifier:
             dict(self._verdicts),
             len(undecided),
         )
+
+
+def _read(check: RequestCheck, data: bytes) -> tuple[int, RequestEvent | None, list[Problem]]:
+    """The version of a history's next event, the event when it is one, and what is wrong with it."""
+    sha = digest(data).hex()
+    try:
+        event = request_event(data)
+    except CorruptHistory as error:
+        version = check.link.version + 1
+        check.skip(sha)
+        return version, None, [Problem("unreadable", str(error))]
+    return event.originator_version, event, check.take(event, sha)

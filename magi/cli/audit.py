@@ -135,7 +135,7 @@ async def _verify_file(file: Path, since: Head | None) -> tuple[Audit, str]:
         registry = check_directory(export.directory, findings, last if whole else None)
         if since and not whole:
             raise NotAnExport("--from goes with an export of the whole log only")
-        with progress("verifying", export.manifest.events if export.manifest else 0) as advance:
+        with progress("verifying", export.messages) as advance:
             done = await audit_log(
                 ExportSource(export),
                 registry,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from magi.projections.status import Status
 
 BEHIND = 5_000
-"""Events: more than a projector has in hand while it keeps up. It writes tens of thousands a second."""
+"""Messages: more than a projector has in hand while it keeps up. It writes tens of thousands a second."""
 CHECK = "projections"
 
 
@@ -73,11 +73,11 @@ def judge_views(found: "Status") -> list[Finding]:
             advice = "is it the right nats-server? If the stream was made anew: `magi projections rebuild`"
             findings.append(error(CHECK, made_anew, advice))
         elif name not in found.working:
-            behind = "" if progress.behind is None else f", {progress.behind} events behind"
+            behind = "" if progress.behind is None else f", {progress.behind} messages behind"
             advice = "start a projector: `magi projector`, or `magi serve`; its log says why it can't"
             findings.append(warning(CHECK, f"nobody moves {name} forward{behind}", advice))
         elif progress.behind is not None and progress.behind > BEHIND:
             advice = "wait, and look again. If it grows: is Postgres short of disk or processor, or is a table locked?"
-            findings.append(warning(CHECK, f"{name} is {progress.behind} events behind", advice))
+            findings.append(warning(CHECK, f"{name} is {progress.behind} messages behind", advice))
     size = rough_size(sum(size.bytes for size in found.sizes))
     return findings or [ok(CHECK, f"up to date, {size} in Postgres")]

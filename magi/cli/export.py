@@ -8,7 +8,7 @@ from typing import Annotated, BinaryIO
 
 import typer
 
-from magi.audit.events import request_event
+from magi.audit.events import parts, request_event
 from magi.audit.exporting import ExportWriter
 from magi.audit.manifest import Manifest
 from magi.audit.source import LogSource
@@ -84,7 +84,7 @@ async def _export_one(bus: Bus, source: LogSource, file: BinaryIO, request_id: s
     messages = await load_history(source, request_id, initiator)
     writer = ExportWriter(file, rfc3339(now_ms()), f"request {request_id} of {initiator}", "selection")
     for message in messages:
-        writer.event(message)
+        writer.message(message)
     directory, _ = await read_directory(bus)
     writer.directory(directory)
     return writer.finish()
@@ -96,7 +96,7 @@ async def _export_all(bus: Bus, source: LogSource, file: BinaryIO) -> Manifest:
     with progress("exporting", last) as advance:
         async for batch in source.batches(1, last):
             for message in batch:
-                writer.event(message)
+                writer.message(message)
             advance(len(batch))
     directory, _ = await read_directory(bus)
     writer.directory(directory)
@@ -115,7 +115,7 @@ async def _export_range(bus: Bus, source: LogSource, file: BinaryIO, since: int 
             for message in batch:
                 if message.subject in subjects or _begins_between(message, since, until):
                     subjects.add(message.subject)
-                    writer.event(message)
+                    writer.message(message)
             advance(len(batch))
     directory, _ = await read_directory(bus)
     writer.directory(directory)
@@ -125,10 +125,8 @@ async def _export_range(bus: Bus, source: LogSource, file: BinaryIO, since: int 
 def _begins_between(message: StoredMessage, since: int | None, until: int | None) -> bool:
     """Whether a request begins with it in that time. What can't be read may be one: it is exported too."""
     try:
-        event = request_event(message.data)
+        events = [request_event(data) for data in parts(message.data)]
     except CorruptHistory:
         return True
-    if not isinstance(event, Received):
-        return False
-    at = milliseconds(event.at)
-    return (since is None or at >= since) and (until is None or at < until)
+    times = [milliseconds(event.at) for event in events if isinstance(event, Received)]
+    return any((since is None or at >= since) and (until is None or at < until) for at in times)

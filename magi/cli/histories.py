@@ -1,8 +1,8 @@
 """One request's stored messages, by the names that people know it by."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
-from magi.audit.events import request_event
+from magi.audit.events import RawEvent, request_event
 from magi.audit.source import LogSource
 from magi.cli.history_report import Unreadable
 from magi.cli.local_token import LOCAL
@@ -34,12 +34,12 @@ async def load_history(source: LogSource, request_id: str, initiator: str) -> li
     return messages
 
 
-def readable(messages: Sequence[StoredMessage]) -> list[RequestEvent | Unreadable]:
-    """Each message's event, or why it is none."""
+def readable(events: Iterable[RawEvent]) -> list[RequestEvent | Unreadable]:
+    """Each event, or why it is none."""
     found: list[RequestEvent | Unreadable] = []
-    for place, message in enumerate(messages, 1):
+    for place, event in enumerate(events, 1):
         try:
-            found.append(request_event(message.data))
+            found.append(request_event(event.data))
         except CorruptHistory as error:
-            found.append(Unreadable(place, f"{error} (sequence {message.sequence} of the log)"))
+            found.append(Unreadable(place, f"{error} (sequence {event.sequence} of the log)"))
     return found

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from nats.aio.msg import Msg
 
+from magi.audit.events import RawEvent, raw_events
 from magi.audit.source import LogSource
 from magi.audit.state_at import up_to
 from magi.cli.context import Context, run_async
@@ -28,7 +29,6 @@ from magi.domain.clock import milliseconds
 from magi.domain.voting_request import Adjudicated, Received, RequestEvent, fold
 from magi.eventstore import subjects
 from magi.eventstore.bus import Bus
-from magi.eventstore.direct import StoredMessage
 from magi.eventstore.presence import now_ms
 
 LOOK_AGAIN = 2.0
@@ -68,7 +68,7 @@ def history(
                 await _follow(bus, source, request_id, initiator, printer)
             else:
                 messages = await load_history(source, request_id, initiator)
-                printer.show(up_to(messages, moment) if moment else messages)
+                printer.show(up_to(messages, moment) if moment else list(raw_events(messages)))
                 printer.end()
 
     with reporting():
@@ -78,9 +78,9 @@ def history(
 class _Stored:
     """Prints events as they are stored."""
 
-    def show(self, messages: Sequence[StoredMessage]) -> None:
-        for message in messages:
-            write_stored(message.data)
+    def show(self, events: Sequence[RawEvent]) -> None:
+        for event in events:
+            write_stored(event.data)
         sys.stdout.flush()  # whoever reads a pipe follows too
 
     def end(self) -> None:
@@ -95,8 +95,8 @@ class _Timeline:
         self._width = width()
         self._layout = layout((), 0, self._width)
 
-    def show(self, messages: Sequence[StoredMessage]) -> None:
-        new = readable(messages)
+    def show(self, events: Sequence[RawEvent]) -> None:
+        new = readable(events)
         if new and not self._events:
             received = next((event for event in new if isinstance(event, Received)), None)
             if received:
@@ -122,8 +122,9 @@ async def _follow(bus: Bus, source: LogSource, request_id: str, initiator: str, 
     messages = await load_history(source, request_id, initiator)
     while True:
         if messages:
-            printer.show(messages)
-            if any(isinstance(event, Adjudicated) for event in readable(messages)):
+            events = list(raw_events(messages))
+            printer.show(events)
+            if any(isinstance(event, Adjudicated) for event in readable(events)):
                 printer.end()
                 return
             start = messages[-1].sequence + 1

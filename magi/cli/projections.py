@@ -194,7 +194,7 @@ async def _wanted(connection: Connection, number: int | None) -> Version:
 
 
 class _Bars(contextlib.AbstractContextManager["_Bars"]):
-    """A bar a step and projection on stderr, if that is a terminal: events, rate, time left."""
+    """A bar a step and projection on stderr, if that is a terminal: messages, rate, time left."""
 
     def __init__(self) -> None:
         console = Console(stderr=True)
@@ -202,7 +202,7 @@ class _Bars(contextlib.AbstractContextManager["_Bars"]):
             TextColumn("{task.description:<18}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]:>16}"),
+            TextColumn("{task.fields[rate]:>18}"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=console,
@@ -230,4 +230,4 @@ class _Bars(contextlib.AbstractContextManager["_Bars"]):
             self._tasks[name] = self._bars.add_task(name, total=to, completed=at, rate="")
         task = self._bars.tasks[self._tasks[name]]
         speed = task.finished_speed or task.speed or 0
-        self._bars.update(task.id, completed=at, total=to, rate=f"{speed:,.0f} events/s" if speed else "")
+        self._bars.update(task.id, completed=at, total=to, rate=f"{speed:,.0f} messages/s" if speed else "")

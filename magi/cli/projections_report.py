@@ -53,7 +53,7 @@ def _progress(p: Progress) -> Text:
 def _halt(halt: Halt) -> Iterable[Text]:
     yield Text(f"  {halt.projection:<9} STANDS since {halt.at}: {printable_line(halt.reason)}", "red")
     if halt.kind == "event":
-        yield Text(f"            event {halt.sequence} on {printable_line(halt.subject)}")
+        yield Text(f"            message {halt.sequence} on {printable_line(halt.subject)}")
         yield Text(f"            {printable_line(halt.event)[:500]}")
     if halt.kind in ("event", "hole"):
         yield Text(f"            to pass it over: magi projections skip {halt.sequence} --reason WHY")

@@ -14,6 +14,7 @@ from typing import Annotated
 import msgspec
 import typer
 
+from magi.audit.events import raw_events
 from magi.audit.labels import BadLabels, Labels, read_labels
 from magi.audit.replay import Decided, Replay, Replayed, replay_log, step_by_step
 from magi.audit.what_if import Alternative
@@ -145,7 +146,7 @@ async def _replay_one(
     async with ctx.bus("auditor") as bus:
         messages = await load_history(await open_log(bus), request_id, initiator)
     events: list[RequestEvent] = []
-    for event in readable(messages):
+    for event in readable(raw_events(messages)):
         if isinstance(event, Unreadable):
             raise CorruptHistory(f"version {event.version}: {event.problem}")
         events.append(event)

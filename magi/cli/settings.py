@@ -91,7 +91,7 @@ class ProjectionsSection(Struct, frozen=True, forbid_unknown_fields=True):
     content: bool = False
     """Whether tables that are built from now on hold what was submitted."""
     batch_events: Annotated[int, Meta(ge=1, le=100_000)] = 500
-    """So many events that wait are written without waiting for more."""
+    """So many messages that wait are written without waiting for more."""
     batch_ms: Annotated[int, Meta(ge=0, le=10_000)] = 50
     """How long fewer wait for more."""
     catch_up_events: Annotated[int, Meta(ge=1, le=100_000)] = 5000

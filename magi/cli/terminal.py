@@ -82,6 +82,6 @@ def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
 
         def advance(number: int) -> None:
             speed = bar.tasks[0].finished_speed or bar.tasks[0].speed or 0
-            bar.update(task, advance=number, rate=f"{speed:,.0f} events/s")
+            bar.update(task, advance=number, rate=f"{speed:,.0f} messages/s")
 
         yield advance

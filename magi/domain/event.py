@@ -1,6 +1,6 @@
 """The envelope that every stored event has, whatever its aggregate.
 
-An event is stored as one JSON object: the fields here and its own. Fields are only ever added, with defaults, so that
+An event is one JSON object: the fields here and its own. Fields are only ever added, with defaults, so that
 every stored event can be read for ever (`tests/golden/`).
 """
 
@@ -10,7 +10,8 @@ from msgspec import Struct, field
 class Event(Struct, frozen=True, kw_only=True, tag_field="type"):
     """A fact about an aggregate.
 
-    What `decide` returns has only `at` and the event's own fields; the log fills in the rest when it appends. The
+    What `decide` returns has only `at` and the event's own fields. Whoever appends it adds what led to it (`cause`,
+    `trace`), and the log fills in the rest. The
     attributes `originator_id` and `originator_version` are what the `eventsourcing` library calls a domain event.
     """
 

@@ -141,14 +141,15 @@ class DirectoryView:
 
     async def _read(self, message: StoredMessage) -> None:
         try:
-            recorded = self._codec.recorded(message.sequence, message.data)
+            changes = self._codec.recorded(message.sequence, message.data)
         except CorruptHistory:
             if not message.subject.startswith(_OPERATIONS):
                 raise
             # Nothing follows from what operators did but the record, which a later version may have written.
             log.warning("operation_not_understood", sequence=message.sequence)
             return
-        await self._apply(recorded)
+        for recorded in changes:
+            await self._apply(recorded)
 
     async def _apply(self, recorded: Recorded[DirectoryEvent]) -> None:
         self.directory.apply(recorded.event)

@@ -189,6 +189,7 @@ class Follower(MessageFollower, Generic[E]):
         self, bus: Bus, stream: str, codec: Codec[E], on_event: Callable[[Recorded[E]], Awaitable[None]], start: int = 1
     ) -> None:
         async def on_message(message: StoredMessage) -> None:
-            await on_event(codec.recorded(message.sequence, message.data))
+            for recorded in codec.recorded(message.sequence, message.data):
+                await on_event(recorded)
 
         super().__init__(bus, stream, on_message, start)

@@ -32,7 +32,7 @@ class Head(Struct, frozen=True):
 
     version: int = 0
     sequence: int = 0
-    """Of its last event in the stream; 0: it has none."""
+    """Of the message in the stream that holds its last event; 0: it has none."""
     digest: str = ""
     """SHA-256 (hex) of the stored bytes of its last event."""
 
@@ -44,10 +44,11 @@ class Recorded(Struct, Generic[E], frozen=True):
     """An event as it is stored."""
 
     sequence: int
-    """1, 2, 3 … over all aggregates of the stream."""
+    """Of the message that holds it: 1, 2, 3 … over all aggregates of the stream. Events that were appended together
+    share it."""
     event: E
     data: bytes
-    """The stored bytes."""
+    """The stored bytes of this event alone."""
     head: Head
     """Of its aggregate, with this event as the last."""
 
@@ -55,13 +56,12 @@ class Recorded(Struct, Generic[E], frozen=True):
 class EventStore(Protocol[E]):
     """An append-only log of aggregates' histories with one order over all of them."""
 
-    async def append(
-        self, aggregate: AggregateId, events: Sequence[E], head: Head, *, cause: int = 0, trace: str = ""
-    ) -> list[Recorded[E]]:
-        """Store `events`, one after the other, behind `head`; return them as they are stored, durably.
+    async def append(self, aggregate: AggregateId, events: Sequence[E], head: Head) -> list[Recorded[E]]:
+        """Store `events` behind `head`, all of them or none; return them as they are stored, durably.
 
-        Raises AppendConflict when the aggregate's history doesn't end at `head`, StoreUnavailable when the outcome is
-        unknown. The first ones of several events may then be stored.
+        They hold what only their sender knows, `at`, `cause` and `trace`; the rest of the envelope is filled in here.
+        Together they are one message of the stream. Raises AppendConflict when the aggregate's history doesn't end at
+        `head`, StoreUnavailable when the outcome is unknown.
         """
         ...
 
@@ -70,9 +70,10 @@ class EventStore(Protocol[E]):
         ...
 
     def read(self, start: int = 1, stop: int | None = None) -> AsyncIterator[Recorded[E]]:
-        """Events of all aggregates with a sequence from `start` up to `stop`, by default up to the last one stored."""
+        """Events of all aggregates with a sequence from `start` up to `stop`, by default up to the last one stored:
+        those of one message all or none."""
         ...
 
     async def last_sequence(self) -> int:
-        """The sequence of the last event stored; 0 when there is none."""
+        """The sequence of the last message stored; 0 when there is none."""
         ...

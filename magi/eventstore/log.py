@@ -7,7 +7,7 @@ import structlog
 
 from magi.domain.ids import AggregateId
 from magi.eventstore.bus import Bus, BusError, NoAck, PubAck, Rejected
-from magi.eventstore.codec import Codec, digest
+from magi.eventstore.codec import Codec, pack
 from magi.eventstore.direct import BATCH, DirectReader, StoredMessage
 from magi.eventstore.history import AppendConflict, CorruptHistory, E, Head, Recorded, StoreUnavailable
 from magi.eventstore.patience import PATIENCE, patiently
@@ -39,22 +39,21 @@ class JetStreamLog(Generic[E]):
     def subject(self, aggregate: AggregateId) -> str:
         return f"{self.prefix}{aggregate}"
 
-    async def append(
-        self, aggregate: AggregateId, events: Sequence[E], head: Head, *, cause: int = 0, trace: str = ""
-    ) -> list[Recorded[E]]:
+    async def append(self, aggregate: AggregateId, events: Sequence[E], head: Head) -> list[Recorded[E]]:
         """See `EventStore.append`."""
-        stored: list[Recorded[E]] = []
-        for event in events:
-            stamped, data = self.codec.stamp(event, aggregate, head, cause, trace)
-            sequence = await self._store(self.subject(aggregate), data, stamped.id, head.sequence)
-            head = Head(head.version + 1, sequence, digest(data))
-            stored.append(Recorded(sequence, stamped, data, head))
-        return stored
+        if not events:
+            return []
+        stamped = self.codec.stamp_all(events, aggregate, head)
+        data = pack([data for _, data, _ in stamped])
+        sequence = await self._store(self.subject(aggregate), data, stamped[0][0].id, head.sequence)
+        return [
+            Recorded(sequence, event, data, Head(made.version, sequence, made.digest)) for event, data, made in stamped
+        ]
 
     async def load(self, aggregate: AggregateId, after: int = 0) -> list[Recorded[E]]:
         """See `EventStore.load`."""
         messages = await self._patiently(lambda: self.direct.of_subject(self.subject(aggregate)))
-        history = [self._recorded(message) for message in messages]
+        history = [recorded for message in messages for recorded in self._recorded(message)]
         for version, recorded in enumerate(history, 1):
             if recorded.head.version != version:
                 raise CorruptHistory(f"{aggregate}: version {recorded.head.version} where {version} was expected")
@@ -72,7 +71,8 @@ class JetStreamLog(Generic[E]):
             for message in messages:
                 if message.sequence != start:
                     raise CorruptHistory(f"{self.stream}: {message.sequence} came where {start} was expected")
-                yield self._recorded(message)
+                for recorded in self._recorded(message):
+                    yield recorded
                 start += 1
 
     async def last_sequence(self) -> int:
@@ -86,7 +86,7 @@ class JetStreamLog(Generic[E]):
             raise NoAck(f"{start} isn't there, though the stream goes beyond it")
         return messages
 
-    def _recorded(self, message: StoredMessage) -> Recorded[E]:
+    def _recorded(self, message: StoredMessage) -> list[Recorded[E]]:
         try:
             return self.codec.recorded(message.sequence, message.data)
         except CorruptHistory as error:
@@ -94,11 +94,12 @@ class JetStreamLog(Generic[E]):
             raise CorruptHistory(f"{aggregate}: {error} (sequence {message.sequence} of {self.stream})") from error
 
     async def _store(self, subject: str, data: bytes, event_id: str, expected: int) -> int:
-        """Publish until it is known whether this very event is stored; return its sequence.
+        """Publish until it is known whether this very message is stored; return its sequence. `event_id` is that of its
+        first event.
 
-        A lost acknowledgement can't be told from a lost publish. The retry carries the same event and the same
-        expectation: stored twice it can't be, and when the server refuses it, the message that follows the expected one
-        says whose event stands there.
+        A lost acknowledgement can't be told from a lost publish. The retry carries the same events and the same
+        expectation: stored twice they can't be, and when the server refuses it, the message that follows the expected
+        one says whose events stand there.
         """
         headers = {EXPECTED: str(expected)}
         try:
@@ -107,7 +108,7 @@ class JetStreamLog(Generic[E]):
             if error.err_code not in CONFLICTS:
                 raise StoreUnavailable(f"{self.stream} refuses events: {error}") from error
             there = await self._patiently(lambda: self.direct.next_of_subject(subject, expected + 1))
-            if there and self._recorded(there).event.id == event_id:
+            if there and self._recorded(there)[0].event.id == event_id:
                 self.bus.lost_acks[self.stream] += 1
                 log.info("lost_ack", stream=self.stream, sequence=there.sequence)
                 return there.sequence

@@ -16,7 +16,7 @@ from magi.domain.ids import AggregateId, InitiatorId
 from magi.domain.voting_request import RequestEvent
 from magi.eventstore import subjects
 from magi.eventstore.bus import Bus, Handler
-from magi.eventstore.codec import Codec
+from magi.eventstore.codec import Codec, unpack
 from magi.eventstore.history import CorruptHistory
 from magi.eventstore.notices import Notice, decode_notice
 
@@ -123,12 +123,13 @@ class Hub:
         if not watchers:
             return
         try:
-            event = self._codec.decode(msg.data)
+            events = [self._codec.decode(data) for data in unpack(msg.data)]
         except CorruptHistory as error:
             log.error("live_event_unreadable", aggregate=aggregate, error=str(error))
             return
         for listener in list(watchers):
-            listener.on_event(aggregate, event)
+            for event in events:
+                listener.on_event(aggregate, event)
 
     def _notice_handler(self, initiator: InitiatorId) -> Handler:
         async def on_notice(msg: Msg) -> None:

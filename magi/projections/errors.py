@@ -10,7 +10,7 @@ class PostgresUnreachable(ProjectionError):
 
 
 class CannotApply(ProjectionError):
-    """An event doesn't fit what was projected so far, or a row can't hold it: the fold of this event is undone."""
+    """An event doesn't fit what was projected so far, or a row can't hold it: nothing of its message is folded in."""
 
 
 class PositionMoved(ProjectionError):
@@ -39,14 +39,14 @@ class Halted(ProjectionError):
         self.identity = identity
         """Of the stream."""
         self.sequence = sequence
-        """Where it stands; 0 when it isn't about one event."""
+        """Where it stands; 0 when it isn't about one message."""
         self.last_sequence = last_sequence or sequence
         self.subject = subject
         self.event = event
 
 
 class EventRefused(Halted):
-    """An event can't be applied."""
+    """An event can't be applied, and so nothing of the message that holds it."""
 
     kind = "event"
 

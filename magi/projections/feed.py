@@ -19,7 +19,7 @@ class Batching(Struct, frozen=True):
     """How much is written at once."""
 
     events: int = 500
-    """So many that wait are written without waiting for more."""
+    """Messages. So many that wait are written without waiting for more."""
     seconds: float = 0.05
     """How long fewer wait for more: what a batch adds to the lag."""
     most: int = 5000

@@ -1,6 +1,6 @@
 """The log's events to rows. Pure: remembers the open requests, and collects what a batch adds to the tables."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -47,12 +47,14 @@ class Batch:
         return found
 
 
-class OpenRequest(Struct):
+class OpenRequest(Struct, frozen=True):
     """What the fold remembers of a request until its verdict."""
 
     received_ms: int
     panel: tuple[str, ...]
-    voted: set[str]
+    voted: Set[str]
+    decided: bool = False
+    """It has its verdict: whatever comes now doesn't fit, and it is forgotten."""
 
 
 class Moment(NamedTuple):
@@ -87,8 +89,43 @@ def latency_bucket(ms: int) -> int:
     return ms >> shift << shift
 
 
+def _behind(known: OpenRequest | None, event: RequestEvent, at: Moment, initiator: str) -> OpenRequest:
+    """What is remembered of a request behind `event`. Raises CannotApply when it doesn't fit what was before it."""
+    if isinstance(event, Received):
+        _check_received(known, event, initiator)
+        return OpenRequest(at.ms, event.voters, frozenset())
+    if known is None or known.decided:
+        raise CannotApply("no open request of this name was received before it")
+    if isinstance(event, Adjudicated):
+        if event.details.keys() != set(known.panel):
+            raise CannotApply("details: not the voters of the panel")
+        return OpenRequest(known.received_ms, known.panel, known.voted, decided=True)
+    voter = event.voter_id
+    if voter not in known.panel:
+        raise CannotApply(f"voter_id: {voter[:80]!r} is not on the panel")
+    if isinstance(event, VoterProgress):
+        return known
+    if voter in known.voted:
+        raise CannotApply(f"voter_id: {voter[:80]!r} has voted already")
+    return OpenRequest(known.received_ms, known.panel, known.voted | {voter})
+
+
+def _check_received(known: OpenRequest | None, event: Received, initiator: str) -> None:
+    if known is not None:
+        raise CannotApply("received: the request was received already")
+    if event.initiator_id != initiator:
+        raise CannotApply(f"initiator_id: expected {initiator!r}, got {event.initiator_id[:80]!r}")
+    if event.originator_version != 1:
+        raise CannotApply(f"version: expected 1 for the first event of a request, got {event.originator_version}")
+    for name in (event.request_id, event.rule.strategy, *event.voters):
+        if len(name) > _LONGEST_NAME:
+            raise CannotApply(f"expected a name of at most {_LONGEST_NAME} characters, got {len(name)}")
+    moment(event.deadline)
+
+
 class LogFold:
-    """Takes events in the log's order. An event that raises CannotApply has changed nothing."""
+    """Takes events in the log's order. Of those that are stored together all are folded in; or CannotApply is raised,
+    and nothing has changed."""
 
     def __init__(self, open_requests: Iterable[tuple[str, OpenRequest]] = (), *, content: bool = False) -> None:
         """`content` keeps what was submitted."""
@@ -101,33 +138,39 @@ class LogFold:
         batch, self.batch = self.batch, Batch()
         return batch
 
-    def apply(self, aggregate: str, sequence: int, event: RequestEvent) -> None:
-        """Fold in the event that is stored at `sequence` under `aggregate`. Raises CannotApply."""
-        if event.originator_id != aggregate:
-            raise CannotApply(f"it says that it belongs to {event.originator_id[:120]!r}")
+    def apply(self, aggregate: str, sequence: int, *events: RequestEvent) -> None:
+        """Fold in the events that are stored together at `sequence` under `aggregate`. Raises CannotApply."""
         initiator, _, request = aggregate.partition(".")
-        at = moment(event.at)
-        match event:
-            case VoterResult():
-                self._result(request, sequence, event, at)
-            case VoterProgress():
-                self._voter(request, event.voter_id)
-                self._seen(event.voter_id, at)
-            case Received():
-                self._received(initiator, request, sequence, event, at)
-            case Adjudicated():
-                self._adjudicated(request, sequence, event, at)
+        known = self.open.get(request)
+        fitting: list[tuple[RequestEvent, Moment, OpenRequest]] = []
+        for number, event in enumerate(events, 1):
+            try:
+                if event.originator_id != aggregate:
+                    raise CannotApply(f"it says that it belongs to {event.originator_id[:120]!r}")
+                at = moment(event.at)
+                known = _behind(known, event, at, initiator)
+            except CannotApply as error:
+                if len(events) == 1:
+                    raise
+                raise CannotApply(f"event {number} of {len(events)}: {error}") from error
+            fitting.append((event, at, known))
+        # All of them fit, and from here on nothing is refused.
+        for event, at, behind in fitting:
+            match event:
+                case VoterResult():
+                    self._result(request, sequence, event, at, behind)
+                case VoterProgress():
+                    self._seen(event.voter_id, at)
+                case Received():
+                    self._received(initiator, request, sequence, event, at)
+                case Adjudicated():
+                    self._adjudicated(request, sequence, event, at, behind)
+        if known is not None and known.decided:
+            self.open.pop(request, None)
+        elif known is not None:
+            self.open[request] = known
 
     def _received(self, initiator: str, request: str, sequence: int, event: Received, at: Moment) -> None:
-        if request in self.open:
-            raise CannotApply("received: the request was received already")
-        if event.initiator_id != initiator:
-            raise CannotApply(f"initiator_id: expected {initiator!r}, got {event.initiator_id[:80]!r}")
-        if event.originator_version != 1:
-            raise CannotApply(f"version: expected 1 for the first event of a request, got {event.originator_version}")
-        for name in (event.request_id, event.rule.strategy, *event.voters):
-            if len(name) > _LONGEST_NAME:
-                raise CannotApply(f"expected a name of at most {_LONGEST_NAME} characters, got {len(name)}")
         self.batch.requests[request] = RequestRow(
             request,
             clean(initiator),
@@ -147,14 +190,9 @@ class LogFold:
                     request, clean(content.user_query), clean(content.agent_answer), clean_json(content.metadata)
                 )
             )
-        self.open[request] = OpenRequest(at.ms, event.voters, set())
 
-    def _result(self, request: str, sequence: int, event: VoterResult, at: Moment) -> None:
+    def _result(self, request: str, sequence: int, event: VoterResult, at: Moment, known: OpenRequest) -> None:
         voter, vote = event.voter_id, event.vote
-        known = self._voter(request, voter)
-        if voter in known.voted:
-            raise CannotApply(f"voter_id: {voter[:80]!r} has voted already")
-        known.voted.add(voter)
         latency = at.ms - known.received_ms
         reason = None if event.reason is None else clean(event.reason)
         self.batch.votes.append(VoteRow(request, voter, vote, at.text, latency, event.confidence, reason, sequence))
@@ -171,11 +209,7 @@ class LogFold:
             counted = self.batch.latencies[voter, bucket] = VoterLatency(voter, bucket)
         counted.votes += 1
 
-    def _adjudicated(self, request: str, sequence: int, event: Adjudicated, at: Moment) -> None:
-        known = self._known(request)
-        if event.details.keys() != set(known.panel):
-            raise CannotApply("details: not the voters of the panel")
-        del self.open[request]
+    def _adjudicated(self, request: str, sequence: int, event: Adjudicated, at: Moment, known: OpenRequest) -> None:
         tally, verdict, by = event.tally, event.final_vote, event.decided_by
         latency, missing = at.ms - known.received_ms, tally.get("missing", 0)
         row = VerdictRow(
@@ -219,19 +253,6 @@ class LogFold:
         hour.missing += missing
         hour.latency_ms_sum += latency
         hour.latency_ms_max = max(hour.latency_ms_max, latency)
-
-    def _known(self, request: str) -> OpenRequest:
-        known = self.open.get(request)
-        if known is None:
-            raise CannotApply("no open request of this name was received before it")
-        return known
-
-    def _voter(self, request: str, voter: str) -> OpenRequest:
-        """The request; its panel has the voter."""
-        known = self._known(request)
-        if voter not in known.panel:
-            raise CannotApply(f"voter_id: {voter[:80]!r} is not on the panel")
-        return known
 
     def _seen(self, voter: str, at: Moment) -> VoterTotals:
         totals = self.batch.totals_of(voter)

@@ -17,7 +17,7 @@ class Halt(Struct, frozen=True):
     last_sequence: int
     subject: str
     event: str
-    """Its JSON without what was submitted."""
+    """The JSON of the message without what was submitted."""
     reason: str
     at: str
 

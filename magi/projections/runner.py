@@ -49,7 +49,7 @@ class Position(Struct, frozen=True):
 
 
 class _BatchRefused(ProjectionError):
-    """Postgres doesn't take the rows of a batch. Which event it is shows when there is only one in it."""
+    """Postgres doesn't take the rows of a batch. Which message it is shows when there is only one in it."""
 
     def __init__(self, messages: list[StoredMessage], reason: str) -> None:
         super().__init__(reason)
@@ -93,7 +93,7 @@ class Runner:
         self._skips = Skips()
         self._most = batching.most
         self._refused: dict[int, str] = {}
-        """Events whose rows Postgres doesn't take."""
+        """Messages whose rows Postgres doesn't take."""
 
     async def run(self, until: int | None = None) -> None:
         """Go on to the position `until`, by default for ever.
@@ -267,13 +267,15 @@ class Runner:
 
 
 def without_content(data: bytes) -> str:
-    """An event's JSON without what was submitted; what it is instead when it is no JSON object."""
+    """The JSON of a message's events without what was submitted; what it is instead when it holds no JSON objects."""
     try:
-        event = msgspec.json.decode(data)
+        said = msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        event = None
-    if not isinstance(event, dict):
-        return f"{len(data)} bytes that are no JSON object"
-    if "content" in event:
-        event["content"] = "not kept here"
-    return msgspec.json.encode(event).decode()[:10_000]
+        said = None
+    events = said if isinstance(said, list) else [said]
+    for event in events:
+        if not isinstance(event, dict):
+            return f"{len(data)} bytes that hold no JSON objects"
+        if "content" in event:
+            event["content"] = "not kept here"
+    return msgspec.json.encode(said).decode()[:10_000]

@@ -1,4 +1,7 @@
-"""Events that an operator lets be passed over: recorded in the database, honoured when they can't be applied."""
+"""Messages that an operator lets be passed over: recorded in the database, honoured when they can't be applied.
+
+A message is passed over with all events that it holds: they were appended together.
+"""
 
 from collections.abc import Iterable
 
@@ -10,7 +13,7 @@ from magi.projections.postgres import Connection
 
 
 class Skip(Struct, frozen=True):
-    """One event, or the sequences of a hole."""
+    """One message, or the sequences of a hole."""
 
     identity: str
     """Of the stream."""
@@ -18,7 +21,7 @@ class Skip(Struct, frozen=True):
     last_sequence: int
     projection: str
     subject: str
-    """Of the event; empty for a hole."""
+    """Of the message; empty for a hole."""
     reason: str
     by: str
 
@@ -40,7 +43,7 @@ class Skips:
     def passes(self, message: StoredMessage) -> int | None:
         """The skipped sequence by which a message that can't be applied is passed over; None: it isn't.
 
-        What comes after a skipped event of the same aggregate may not fit either: it follows it.
+        What comes after a skipped message of the same aggregate may not fit either: it follows it.
         """
         found = self._events.get(message.sequence)
         if found is not None:

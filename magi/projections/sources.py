@@ -10,9 +10,9 @@ from magi.domain.directory import DirectoryEvent
 from magi.domain.voter import Voter
 from magi.domain.voting_request import RequestEvent
 from magi.eventstore import subjects
-from magi.eventstore.codec import Codec
+from magi.eventstore.codec import Codec, unpack
 from magi.eventstore.direct import StoredMessage
-from magi.eventstore.history import CorruptHistory
+from magi.eventstore.history import CorruptHistory, E
 from magi.projections.directory_fold import DirectoryFold
 from magi.projections.errors import CannotApply
 from magi.projections.fold import LogFold, OpenRequest
@@ -35,7 +35,7 @@ class Projection(Protocol):
         ...
 
     def apply(self, message: StoredMessage) -> None:
-        """Fold in one message. Raises CannotApply, and has then changed nothing."""
+        """Fold in all events of one message. Raises CannotApply, and has then changed nothing."""
         ...
 
     async def write(self, connection: Connection) -> None:
@@ -61,11 +61,7 @@ class RequestsProjection:
         self._fold = LogFold(known, content=self._content)
 
     def apply(self, message: StoredMessage) -> None:
-        try:
-            event = self._codec.decode(message.data)
-        except CorruptHistory as error:
-            raise CannotApply(str(error)[:300]) from error
-        self._fold.apply(message.subject[self._prefix :], message.sequence, event)
+        self._fold.apply(message.subject[self._prefix :], message.sequence, *_events(self._codec, message))
 
     async def write(self, connection: Connection) -> None:
         batch = self._fold.take()
@@ -95,14 +91,18 @@ class VotersProjection:
         self._fold = DirectoryFold((row[0], _voter(row)) for row in rows)
 
     def apply(self, message: StoredMessage) -> None:
-        try:
-            event = self._codec.decode(message.data)
-        except CorruptHistory as error:
-            raise CannotApply(str(error)[:300]) from error
-        self._fold.apply(message.subject[self._prefix :], event)
+        self._fold.apply(message.subject[self._prefix :], *_events(self._codec, message))
 
     async def write(self, connection: Connection) -> None:
         await _upsert(connection, "write_voters", self._fold.take())
+
+
+def _events(codec: Codec[E], message: StoredMessage) -> list[E]:
+    """Raises CannotApply when one of them can't be read."""
+    try:
+        return [codec.decode(data) for data in unpack(message.data)]
+    except CorruptHistory as error:
+        raise CannotApply(str(error)[:300]) from error
 
 
 def _voter(row: tuple[Any, ...]) -> Voter:

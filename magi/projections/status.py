@@ -22,7 +22,7 @@ class Progress(Struct, frozen=True):
     stream: str
     position: int
     behind: int | None
-    """Events; None when NATS didn't say."""
+    """Messages; None when NATS didn't say."""
     same_stream: bool | None
     updated_at: str
     """When its last batch was written."""

@@ -77,7 +77,7 @@ APPEND_CONFLICTS = _counter(
 LOST_ACKS = _counter(
     "magi_lost_acks_total",
     "appends",
-    "Appends whose acknowledgement was lost: the retry found the event stored",
+    "Appends whose acknowledgement was lost: the retry found them stored",
     "stream",
     parts=EVERY_PART,
 )

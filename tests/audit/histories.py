@@ -69,7 +69,7 @@ class Book:
 
     def store(self, aggregate: AggregateId, event: RequestEvent, cause: int) -> None:
         head = self._heads.get(aggregate, EMPTY)
-        stamped, data = codec.stamp(event, aggregate, head, cause, "")
+        stamped, data = codec.stamp(msgspec.structs.replace(event, cause=cause), aggregate, head)
         message = StoredMessage(len(self.messages) + 1, f"{subjects.LOG_PREFIX}{aggregate}", data)
         self.messages.append(message)
         self._heads[aggregate] = AggregateHead(head.version + 1, message.sequence, digest(data))
@@ -137,7 +137,7 @@ def directory_messages(*events: DirectoryEvent) -> list[StoredMessage]:
     for sequence, event in enumerate(events, 1):
         name = AggregateId(event.originator_id)
         head = heads.get(name, EMPTY)
-        _, data = directory_codec.stamp(event, name, head, 0, "")
+        _, data = directory_codec.stamp(event, name, head)
         heads[name] = AggregateHead(head.version + 1, sequence, digest(data))
         messages.append(StoredMessage(sequence, f"{subjects.DIRECTORY_PREFIX}{name}", data))
     return messages

@@ -1,9 +1,11 @@
 """Exports: what is written is found sound without a server, and what was done to the file is found too."""
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+import msgspec
 import pytest
 
 from magi.audit import exported
@@ -12,21 +14,29 @@ from magi.audit.directory_check import check_directory
 from magi.audit.exported import ExportSource, open_export
 from magi.audit.exporting import ExportWriter
 from magi.audit.findings import Findings
-from magi.audit.manifest import Manifest, NotAnExport
+from magi.audit.manifest import Manifest, NotAnExport, manifest_line, read_manifest
+from magi.domain.initiator import TokenIssued
 from magi.domain.voter import VoterRegistered
 from magi.eventstore.direct import StoredMessage
 from tests.audit.histories import LATER, directory, kinds, sound_book
+from tests.audit.together import together
 
 AT = "2026-01-31T13:00:00.000Z"
 
 
-def write(path: Path, messages: Sequence[StoredMessage], scope: Literal["whole", "selection"] = "whole") -> Manifest:
+def write(
+    path: Path,
+    messages: Sequence[StoredMessage],
+    scope: Literal["whole", "selection"] = "whole",
+    changes: Sequence[StoredMessage] = (),
+) -> Manifest:
+    """An export of these messages, and of these of the directory: by default everybody, and a stranger."""
     stranger = VoterRegistered(originator_id="voter.zoe", at=AT, voter_id="zoe", kind="nats", by="test")
     with path.open("wb") as file:
         writer = ExportWriter(file, AT, "a test", scope)
         for message in messages:
-            writer.event(message)
-        writer.directory(directory(stranger))
+            writer.message(message)
+        writer.directory(changes or directory(stranger))
         return writer.finish()
 
 
@@ -73,6 +83,26 @@ async def test_an_empty_log_is_exported_too(tmp_path: Path) -> None:
     manifest = write(tmp_path / "e", [])
     assert manifest.events == 0
     assert (await verify(tmp_path / "e")).outcome == "fine"
+
+
+async def test_changes_of_the_directory_that_were_stored_together_are_counted_each(tmp_path: Path) -> None:
+    name = "initiator.agent"
+    issued = [TokenIssued(originator_id=name, at=AT, token_id=i, sha256=i, by="test") for i in "xyz"]
+    changes = directory(*issued)
+    manifest = write(tmp_path / "e", [], changes=[*changes[:-2], together(changes[-2:])])
+    assert manifest.directory_events == len(changes)
+    assert (await verify(tmp_path / "e")).outcome == "fine"
+
+
+async def test_an_export_of_the_first_version_is_read_as_ever(tmp_path: Path) -> None:
+    path = tmp_path / "e"
+    write(path, sound_book().messages)
+    *lines, _ = [line.replace(b'{"magi_export":2,', b'{"magi_export":1,') for line in lines_of(path)]
+    manifest = read_manifest(lines_of(path)[-1])
+    assert manifest
+    sha256 = hashlib.sha256(b"".join(lines)).hexdigest()
+    path.write_bytes(b"".join([*lines, manifest_line(msgspec.structs.replace(manifest, sha256=sha256))]))
+    assert (await verify(path)).outcome == "fine"
 
 
 def lines_of(path: Path) -> list[bytes]:

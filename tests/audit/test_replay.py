@@ -12,7 +12,7 @@ from tests.audit.histories import START, Book, changed, codec, rewritten, sound_
 
 
 def run(book: Book, replay: Replay) -> list[Replayed]:
-    return [found for message in book.messages if (found := replay.feed(message))]
+    return [found for message in book.messages for found in replay.feed(message)]
 
 
 def mixed() -> Book:

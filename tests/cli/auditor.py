@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from magi.audit.events import request_event
+from magi.audit.events import parts, request_event
 from magi.domain.voting_request import Received
 from magi.eventstore import subjects
 from magi.eventstore.bus import Bus
@@ -36,9 +36,14 @@ class Auditor(Struct, frozen=True):
         aggregate = next(
             event.originator_id
             for message in self.messages
-            if isinstance(event := request_event(message.data), Received) and event.request_id == request
+            for data in parts(message.data)
+            if isinstance(event := request_event(data), Received) and event.request_id == request
         )
         return [message for message in self.messages if message.subject.endswith(aggregate)]
+
+    def events(self, request: str) -> list[bytes]:
+        """The stored bytes of each of its events."""
+        return [data for message in self.history(request) for data in parts(message.data)]
 
 
 def auditor_of(

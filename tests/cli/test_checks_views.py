@@ -23,9 +23,9 @@ def status(*progress: Progress, halts: tuple[Halt, ...] = (), working: tuple[str
     [
         ({}, ("requests",), "ok", "up to date"),
         ({"behind": BEHIND}, ("requests",), "ok", "up to date"),
-        ({"behind": BEHIND + 1}, ("requests",), "warning", "5001 events behind"),
+        ({"behind": BEHIND + 1}, ("requests",), "warning", "5001 messages behind"),
         ({"behind": None}, ("requests",), "ok", "up to date"),
-        ({"behind": 12}, (), "warning", "nobody moves requests forward, 12 events behind"),
+        ({"behind": 12}, (), "warning", "nobody moves requests forward, 12 messages behind"),
         ({"same_stream": False}, ("requests",), "error", "another MAGI_LOG"),
     ],
 )

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from magi.audit.events import request_event
+from magi.audit.events import parts
 from tests.audit.histories import START, TIMEOUT, Book, directory
+from tests.audit.together import together
 from tests.cli.auditor import AS_AGENT, Auditor, holding, put, with_other_bytes
 from tests.cli.commands import magi, program
 from tests.cli.serving import environment
@@ -48,7 +49,7 @@ def test_nothing_of_a_submission_or_a_vote_steers_the_terminal(auditor: Auditor)
 
 def test_json_is_what_is_stored_byte_for_byte(auditor: Auditor) -> None:
     found = auditor.magi("history", "request-1", *AS_AGENT, "--json")
-    assert found.stdout.encode() == b"".join(m.data + b"\n" for m in auditor.history("request-1"))
+    assert found.stdout.encode() == b"".join(data + b"\n" for data in auditor.events("request-1"))
 
 
 def test_an_unknown_request_is_said_to_be_unknown(auditor: Auditor) -> None:
@@ -71,14 +72,30 @@ def test_what_can_be_no_name_is_refused_and_shown_safely(auditor: Auditor, names
 def test_the_state_at_a_version_a_time_and_a_place_in_the_log(auditor: Auditor) -> None:
     found = auditor.magi("history", "request-1", *AS_AGENT, "--at", "1")
     assert found.lines[-1] == "open      waiting for a, b, c"
-    history = auditor.history("request-1")
-    first_vote = next(m for m in history if b"voter_result" in m.data)
-    voter = request_event(first_vote.data).voter_id  # type: ignore[union-attr]
+    first_vote = next(m for m in auditor.history("request-1") if b'"voter_result"' in m.data)
     by_place = auditor.magi("history", "request-1", *AS_AGENT, "--at", f"log:{first_vote.sequence}")
-    assert f"votes     {voter} " in by_place.stdout
+    shown = [line[:3].strip() for line in by_place.lines if line[:3].strip().isdigit()]
+    assert len(shown) == sum(
+        len(parts(m.data)) for m in auditor.history("request-1") if m.sequence <= first_vote.sequence
+    )
     by_time = auditor.magi("history", "request-1", *AS_AGENT, "--at", "2020-01-01")
     assert by_time.lines == ["", "nothing was stored of it"]
     assert auditor.magi("history", "request-1", *AS_AGENT, "--at", "99").lines[-1].startswith("verdict")
+
+
+def test_events_that_were_stored_together_happened_one_after_the_other(tmp_path: Path) -> None:
+    book = Book()
+    book.request("one", a="pass", b="fail", c="fail")
+    messages = [book.messages[0], together(book.messages[1:3]), together(book.messages[3:])]
+    with holding(tmp_path, messages, directory()) as found:
+        assert found.magi("history", "one", *AS_AGENT, "--at", "6").lines[-2:] == [
+            "votes     a pass, b fail",
+            "open      waiting for c",
+        ]
+        assert found.magi("history", "one", *AS_AGENT, "--at", "log:2").lines[-1] == "open      waiting for a, b, c"
+        assert found.magi("history", "one", *AS_AGENT, "--at", "log:3").lines[-1].startswith("verdict   fail")
+        stored = found.magi("history", "one", *AS_AGENT, "--json").stdout.encode()
+        assert stored == b"".join(m.data + b"\n" for m in book.messages)
 
 
 @pytest.mark.parametrize("at", ["soon", "-1", "log:x", "2026-13-01"])
@@ -119,8 +136,9 @@ def test_following_goes_on_until_the_verdict(tmp_path: Path) -> None:
         lines = [process.stdout.readline()]
         for voter in "abc":
             before = len(book.messages)
+            book.progress(aggregate, voter)
             book.vote(aggregate, voter, "pass")
-            put(found, *book.messages[before:])
+            put(found, together(book.messages[before:]))
             lines.append(process.stdout.readline())
         lines.append(process.stdout.read())
         process.communicate(timeout=30)
@@ -190,7 +208,7 @@ def test_stored_json_steers_no_terminal_either(auditor: Auditor) -> None:
     assert "\\u009b" in shown
     assert not {"\x1b", "\x9b", "\u202e"} & set(shown)
     assert [json.loads(line) for line in shown.splitlines()] == [
-        json.loads(m.data) for m in auditor.history("request-1")
+        json.loads(data) for data in auditor.events("request-1")
     ]
 
 

@@ -4,23 +4,26 @@ import csv
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from tests.audit.histories import START, Book, changed, directory, rewritten
+from tests.audit.together import regrouped
 from tests.cli.auditor import AS_AGENT, Auditor, holding
 
 
 @pytest.fixture(scope="module")
 def five(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Auditor]:
-    """Five requests: all agreed, two split, one was left to its deadline, one is open."""
+    """Five requests, some events of each stored together: all agreed, two split, one was left to its deadline, one is
+    open."""
     book = Book()
     book.request("agreed", a="pass", b="pass", c="pass")
     book.request("split", now=START + 60_000, a="pass", b="fail", c="pass")
     book.request("=split", now=START + 120_000, a="pass", b="pass", c="fail")
     book.request("late", now=START + 180_000, a="pass")
     book.receive("open", now=START + 240_000)
-    with holding(tmp_path_factory.mktemp("five"), book.messages, directory()) as found:
+    with holding(tmp_path_factory.mktemp("five"), regrouped(book.messages, Random(1)), directory()) as found:
         yield found
 
 

@@ -47,6 +47,6 @@ def test_rules_that_fit_nobody_are_told_with_their_reason() -> None:
 
 def test_a_row_has_a_field_for_every_column() -> None:
     replay = Replay()
-    rows = [csv_row(one) for message in split(1).messages if (one := replay.feed(message))]
+    rows = [csv_row(one) for message in split(1).messages for one in replay.feed(message)]
     assert [len(row) for row in rows] == [len(CSV_COLUMNS)]
     assert dict(zip(CSV_COLUMNS, rows[0], strict=True))["votes"] == "a=pass b=fail c=pass"

@@ -7,15 +7,17 @@ import pytest
 from nats.aio.client import Client
 
 from magi.domain.clock import rfc3339
+from magi.domain.directory import DirectoryEvent
 from magi.domain.errors import Conflict
+from magi.domain.ids import panel_aggregate
 from magi.domain.operations import OperatorActed, operations_aggregate
-from magi.domain.template import Define, Remove
+from magi.domain.template import Define, PanelDefined, PanelRemoved, Remove
 from magi.domain.voter_commands import Register
 from magi.eventstore import subjects
 from magi.eventstore.bus import Bus
 from magi.eventstore.declarations import StreamDeclaration, find, load_declarations
 from magi.eventstore.directory import DirectoryView, change_template, change_voter, directory_log, record_operation
-from magi.eventstore.history import CorruptHistory
+from magi.eventstore.history import EMPTY, CorruptHistory
 from magi.eventstore.streams import WeakerStreams, apply, check, diff
 from tests.servers import NatsServer
 from tests.waiting import until
@@ -62,6 +64,42 @@ async def test_a_live_copy_has_the_templates_as_they_change(nats_server: NatsSer
         await bus.close()
 
 
+async def test_a_live_copy_takes_all_events_of_a_message_in_their_order(nats_server: NatsServer, nc: Client) -> None:
+    await apply(nc, DECLARATIONS)
+    bus = await Bus.connect(nats_server.url, name="t")
+    store = directory_log(bus)
+    await store.start()
+    seen: list[DirectoryEvent] = []
+
+    async def on_change(event: DirectoryEvent) -> None:
+        seen.append(event)
+
+    def defined(*members: str) -> DirectoryEvent:
+        return PanelDefined(at=rfc3339(NOW), panel_id="code", members=members, by="test")
+
+    def known() -> tuple[str, ...]:
+        return view.directory.templates["code"].members
+
+    removed = PanelRemoved(at=rfc3339(NOW), by="test")
+    stored = await store.append(panel_aggregate("code"), [defined("a"), removed, defined("b", "c")], EMPTY)
+    view = DirectoryView(bus, on_change)
+    await view.start()
+    try:
+        assert known() == ("b", "c")
+        stored += await store.append(panel_aggregate("code"), [removed, defined("d")], stored[-1].head)
+
+        async def all_there() -> bool:
+            return len(seen) == 5
+
+        await until(all_there, "what came later is known, too")
+        assert seen == [recorded.event for recorded in stored]
+        assert known() == ("d",)
+        assert await store.last_sequence() == 2
+    finally:
+        await view.stop()
+        await bus.close()
+
+
 async def test_a_stream_of_old_takes_panels_by_an_update_that_loses_nothing(
     nats_server: NatsServer, nc: Client
 ) -> None:
@@ -97,6 +135,13 @@ async def test_what_a_later_version_records_of_operators_stops_no_live_copy(
     view = DirectoryView(bus)
     await view.start()
     assert list(view.directory.voters) == ["a"]
+    await bus.store(f"{subjects.DIRECTORY_PREFIX}operations.cluster", b'[{"type":"cluster_grew"},{"type":"it_shrank"}]')
+    await change_voter(store, Register("c", "nats", "", "default", "", "somebody", 1))
+
+    async def goes_on() -> bool:
+        return list(view.directory.voters) == ["a", "c"]
+
+    await until(goes_on, "what comes behind it is known")
     await bus.store(f"{subjects.DIRECTORY_PREFIX}voter.b", b'{"type":"voter_promoted"}')
     with pytest.raises(CorruptHistory):
         await asyncio.wait_for(view.failed, 30)

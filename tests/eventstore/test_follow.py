@@ -15,7 +15,7 @@ from magi.eventstore.follow import Follower, HoleInStream
 from magi.eventstore.history import EMPTY, CorruptHistory, Recorded
 from magi.eventstore.log import JetStreamLog
 from magi.eventstore.pull import PullConsumer
-from tests.eventstore.contract import REQUEST, progress, statuses
+from tests.eventstore.contract import REQUEST, check_chain, progress, statuses
 from tests.eventstore.logs import PREFIX, api, consumer_state, delete_message, make_log, make_stream, new_name
 from tests.proxy import Proxy
 from tests.servers import NatsServer
@@ -92,6 +92,30 @@ async def test_it_gives_what_is_stored_and_then_what_comes(log: JetStreamLog[Req
     assert statuses(copy.got) == ["a", "b", "c"]
 
 
+async def test_the_events_of_a_message_come_in_their_order_and_share_its_sequence(
+    log: JetStreamLog[RequestEvent], copy: Copy
+) -> None:
+    stored = await log.append(REQUEST, [progress("a"), progress("b"), progress("c")], EMPTY)
+    stored += await log.append(REQUEST, [progress("d")], stored[-1].head)
+    await copy.follower.start()
+    await asyncio.wait_for(copy.follower.caught_up.wait(), 30)
+    stored += await log.append(REQUEST, [progress("e"), progress("f")], stored[-1].head)
+    await copy.has(6)
+    assert copy.got == stored
+    assert copy.sequences == [1, 1, 1, 2, 3, 3]
+    check_chain(copy.got, REQUEST)
+
+
+async def test_it_begins_with_the_first_event_of_a_message(log: JetStreamLog[RequestEvent]) -> None:
+    stored = await log.append(REQUEST, [progress("a"), progress("b")], EMPTY)
+    stored += await log.append(REQUEST, [progress("c"), progress("d")], stored[-1].head)
+    copy = Copy(log, start=2)
+    await copy.follower.start()
+    await copy.has(2)
+    assert copy.got == stored[2:]
+    await copy.follower.stop()
+
+
 async def test_it_begins_at_a_position(log: JetStreamLog[RequestEvent]) -> None:
     await write(log, 10)
     copy = Copy(log, start=8)
@@ -159,9 +183,12 @@ async def test_a_hole_stops_it(bus: Bus, log: JetStreamLog[RequestEvent], copy: 
     assert copy.sequences == list(range(1, missing))
 
 
-async def test_bytes_that_are_no_event_stop_it(bus: Bus, log: JetStreamLog[RequestEvent], copy: Copy) -> None:
+@pytest.mark.parametrize("data", [b"not json", b"[]", b'[{"type":"voter_progress","voter_id":"a","status":""},{}]'])
+async def test_bytes_that_are_no_event_stop_it(
+    bus: Bus, log: JetStreamLog[RequestEvent], copy: Copy, data: bytes
+) -> None:
     await write(log, 2)
-    await bus.store(f"{PREFIX}acme.x", b"not json")
+    await bus.store(f"{PREFIX}acme.x", data)
     await write(log, 2)
     await copy.follower.start()
     with pytest.raises(CorruptHistory):
@@ -193,6 +220,27 @@ async def test_what_the_callback_raises_stops_it_and_its_consumer_goes(
     await follower.stop()
 
 
+async def test_what_the_callback_raises_amid_a_message_keeps_the_rest_of_it_back(
+    bus: Bus, log: JetStreamLog[RequestEvent]
+) -> None:
+    seen: list[int] = []
+
+    async def fail(recorded: Recorded[RequestEvent]) -> None:
+        seen.append(recorded.head.version)
+        if recorded.head.version == 2:
+            raise RuntimeError("no second one")
+
+    await log.append(REQUEST, [progress("a"), progress("b"), progress("c")], EMPTY)
+    await write(log, 1)
+    follower = Follower(bus, log.stream, log.codec, fail)
+    await follower.start()
+    with pytest.raises(RuntimeError, match="no second one"):
+        await asyncio.wait_for(follower.failed, 30)
+    assert seen == [1, 2]
+    assert not follower.caught_up.is_set()
+    await follower.stop()
+
+
 async def test_stopping_removes_the_consumer_and_delivers_no_more(
     bus: Bus, log: JetStreamLog[RequestEvent], copy: Copy
 ) -> None:
@@ -219,17 +267,19 @@ async def test_it_goes_on_when_its_consumer_is_deleted(bus: Bus, log: JetStreamL
     assert copy.sequences == list(range(1, 301))
 
 
-async def test_an_event_at_hand_is_neither_cut_short_nor_given_twice(
+async def test_a_message_at_hand_is_neither_cut_short_nor_given_twice(
     bus: Bus, log: JetStreamLog[RequestEvent], copy: Copy
 ) -> None:
     copy.gate.clear()
     await copy.follower.start()
-    await write(log, 3)
+    await log.append(REQUEST, [progress("a"), progress("b"), progress("c")], EMPTY)
+    await write(log, 2)
     await delete_its_consumer(bus, log.stream)
     await write(log, 2)
     copy.gate.set()
-    await copy.has(5)
-    assert copy.sequences == [1, 2, 3, 4, 5]
+    await copy.has(7)
+    assert copy.sequences == [1, 1, 1, 2, 3, 4, 5]
+    assert statuses(copy.got)[:3] == ["a", "b", "c"]
 
 
 async def test_it_goes_on_when_the_connection_is_cut_in_full_flight(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -38,7 +39,11 @@ from magi.domain.voting_request import (
     evolve,
     fold,
 )
-from tests.golden.stored import broken_links, digest, read
+from magi.eventstore import subjects
+from magi.eventstore.codec import Codec
+from magi.eventstore.direct import StoredMessage
+from magi.projections.sources import RequestsProjection
+from tests.golden.stored import broken_links, digest, read, read_events
 
 HERE = Path(__file__).parent
 FILES = sorted(HERE.glob("v*/*.jsonl"))
@@ -54,11 +59,11 @@ decode_directory_event = msgspec.json.Decoder(DirectoryEvent).decode
 
 def events_of(path: Path) -> list[Event]:
     decode = decode_request_event if path in REQUESTS else decode_directory_event
-    return [decode(line) for line in read(path)]
+    return [decode(event) for event in read_events(path)]
 
 
 def request_events(path: Path) -> list[RequestEvent]:
-    return [decode_request_event(line) for line in read(path)]
+    return [decode_request_event(event) for event in read_events(path)]
 
 
 def test_no_file_was_edited_and_none_was_lost() -> None:
@@ -69,9 +74,9 @@ def test_no_file_was_edited_and_none_was_lost() -> None:
 
 @every_file
 def test_a_history_is_a_chain_of_one_aggregate_without_a_gap(path: Path) -> None:
-    lines, events = read(path), events_of(path)
-    assert path.read_bytes() == b"".join(line + b"\n" for line in lines)
-    assert broken_links(lines) == []
+    events = events_of(path)
+    assert path.read_bytes() == b"".join(line + b"\n" for line in read(path))
+    assert broken_links(read_events(path)) == []
     assert [event.originator_version for event in events] == list(range(1, len(events) + 1))
     assert len({event.originator_id for event in events}) == 1
     assert len({event.id for event in events}) == len(events)
@@ -80,10 +85,22 @@ def test_a_history_is_a_chain_of_one_aggregate_without_a_gap(path: Path) -> None
 
 @every_file
 def test_a_changed_byte_breaks_the_chain(path: Path) -> None:
-    lines = read(path)
-    for number in range(len(lines) - 1):
-        changed = [*lines[:number], lines[number].replace(b'"at":"2026', b'"at":"2027'), *lines[number + 1 :]]
+    events = read_events(path)
+    for number in range(len(events) - 1):
+        changed = [*events[:number], events[number].replace(b'"at":"2026', b'"at":"2027'), *events[number + 1 :]]
         assert broken_links(changed) == [number + 2]
+
+
+def test_the_codec_reads_each_message_with_its_events() -> None:
+    held = {path.parent.name: set[int]() for path in FILES}
+    for path in FILES:
+        codec: Codec[Any] = Codec(RequestEvent if path in REQUESTS else DirectoryEvent)
+        history = [codec.recorded(number, line) for number, line in enumerate(read(path), 1)]
+        assert [one.event for recorded in history for one in recorded] == events_of(path)
+        assert [one.data for recorded in history for one in recorded] == read_events(path)
+        held[path.parent.name] |= {len(recorded) for recorded in history}
+    assert held.pop("v4") == {1, 2, 3, 5}
+    assert all(counts == {1} for counts in held.values())  # as it was before
 
 
 @every_request
@@ -113,6 +130,18 @@ def test_a_verdict_follows_again_from_the_votes(path: Path) -> None:
         votes = {voter: result.vote for voter, result in state.votes.items()}
         outcome = state.verdict.rule.decide(state.panel, votes)
         assert (state.verdict.final_vote, state.verdict.outcome_reason) == (outcome.final_vote, outcome.reason)
+
+
+@every_request
+def test_a_request_leads_to_its_rows_in_the_views(path: Path) -> None:
+    state = fold(request_events(path))
+    projection = RequestsProjection(content=True)
+    for sequence, line in enumerate(read(path), 1):
+        projection.apply(StoredMessage(sequence, f"{subjects.LOG_PREFIX}{request_events(path)[0].originator_id}", line))
+    rows = projection._fold.take()
+    assert {(vote.voter_id, vote.vote) for vote in rows.votes} == {(v.voter_id, v.vote) for v in state.votes.values()}
+    [row] = rows.requests.values()
+    assert row.verdict == (state.verdict.final_vote if state.verdict else None)
 
 
 def test_every_kind_of_verdict_is_among_them() -> None:
@@ -157,8 +186,8 @@ def _as_decided(event: RequestEvent) -> RequestEvent:
 def _directory() -> Directory:
     directory = Directory()
     for path in DIRECTORY:
-        for line in read(path):
-            directory.apply(decode_directory_event(line))
+        for event in read_events(path):
+            directory.apply(decode_directory_event(event))
     return directory
 
 
@@ -171,6 +200,9 @@ def test_the_directory_is_read_as_it_was() -> None:
     assert (agent.version, agent.status, len(agent.tokens)) == (4, "active", 1)
     gone = directory.initiators[InitiatorId("gone")]
     assert (gone.version, gone.status, gone.tokens) == (3, "revoked", {})
+    rotated = directory.initiators[InitiatorId("rotated")]
+    until = "2026-11-24T06:00:00.000Z"
+    assert (rotated.version, [token.expires for token in rotated.tokens.values()]) == (6, [until, until, ""])
     linter = directory.voters[VoterId("linter")]
     assert (linter.version, linter.status, linter.ejections, linter.until) == (9, "active", 2, "")
     assert (linter.weight, linter.capacity, linter.max_attempts) == (3.0, 16, 2)
@@ -188,8 +220,11 @@ def test_its_tokens_name_whom_they_named() -> None:
     issued = [e for path in DIRECTORY for e in events_of(path) if isinstance(e, initiators.TokenIssued)]
     named = [directory.authenticate(event.sha256) for event in issued]
     [token] = directory.initiators[InitiatorId("agent")].tokens
-    assert [principal for principal in named if principal] == [Principal(InitiatorId("agent"), token)]
-    assert len(named) == 3
+    rotated = [
+        Principal(InitiatorId("rotated"), token) for token in directory.initiators[InitiatorId("rotated")].tokens
+    ]
+    assert [principal for principal in named if principal] == [Principal(InitiatorId("agent"), token), *rotated]
+    assert (len(named), len(rotated)) == (6, 3)
 
 
 def test_its_voters_tokens_name_them_until_they_are_revoked() -> None:

@@ -16,6 +16,7 @@ from magi.domain.voting_request import (
     CastVote,
     Command,
     Expire,
+    Received,
     ReportProgress,
     RequestEvent,
     Submit,
@@ -24,7 +25,7 @@ from magi.domain.voting_request import (
     fold,
 )
 from magi.eventstore.bus import Bus
-from magi.eventstore.codec import Codec
+from magi.eventstore.codec import Codec, pack
 from magi.eventstore.history import EMPTY, Head
 from tests.eventstore.logs import make_stream, new_name
 
@@ -54,11 +55,18 @@ class Stream:
         self._codec: Codec[Event] = Codec(RequestEvent)
 
     async def put(self, said: Iterable[Said]) -> None:
-        for aggregate, event in said:
-            head = self._heads.get(aggregate, EMPTY)
-            stamped, data = self._codec.stamp(event, aggregate, head, 0, "")
-            await self.put_bytes(aggregate, data)
-            self._heads[aggregate] = Head(stamped.originator_version, len(self.stored), "0" * 64)
+        """Store each event as a message of its own."""
+        for one in said:
+            await self.put_together([one])
+
+    async def put_together(self, said: Sequence[Said]) -> int:
+        """Store events of one aggregate as one message. Returns its sequence."""
+        aggregate = said[0].aggregate
+        stamped = self._codec.stamp_all([one.event for one in said], aggregate, self._heads.get(aggregate, EMPTY))
+        sequence = await self.put_bytes(aggregate, pack([data for _, data, _ in stamped]))
+        _, _, head = stamped[-1]
+        self._heads[aggregate] = Head(head.version, sequence, head.digest)
+        return sequence
 
     async def put_bytes(self, aggregate: str, data: bytes) -> int:
         """Store what may be no event. Returns its sequence."""
@@ -130,6 +138,19 @@ def requests(number: int, seed: int = 1, *, first: int = 0) -> list[Said]:
         if not one:
             histories.remove(one)
     return said
+
+
+def in_messages(said: Iterable[Said], seed: int = 1) -> list[list[Said]]:
+    """The same events as an orchestrator stores them: `received` alone, of what follows in a request often several
+    together."""
+    random = Random(seed)
+    waiting: dict[str, list[Said]] = {}
+    messages: list[list[Said]] = []
+    for one in said:
+        waiting.setdefault(one.aggregate, []).append(one)
+        if isinstance(one.event, Received) or random.random() < 0.4:
+            messages.append(waiting.pop(one.aggregate))
+    return messages + list(waiting.values())
 
 
 def registered(*names: str) -> list[Said]:

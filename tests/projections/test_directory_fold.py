@@ -19,6 +19,7 @@ from magi.domain.voter import (
     VoterTokenRevoked,
 )
 from magi.projections.directory_fold import DirectoryFold
+from magi.projections.errors import CannotApply
 from magi.projections.rows import DirectoryVoter
 
 START = 1_769_860_800_000
@@ -61,6 +62,20 @@ def test_the_status_and_its_reason_follow_the_health() -> None:
         (row,) = fold.take()
         seen.append((row.status, row.reason))
     assert seen[5:9] == [("active", ""), ("suspended", "silent"), ("suspended", "silent"), ("active", "answered")]
+
+
+def test_of_what_is_stored_together_all_is_folded_in_or_nothing() -> None:
+    life = [nth(version, "voter.a", event) for version, event in enumerate(LIFE, 1)]
+    fold = DirectoryFold()
+    with pytest.raises(CannotApply, match="version: expected 3"):
+        fold.apply("voter.a", *life[:2], life[3])
+    assert (fold.take(), fold.voters) == ([], {})
+    fold.apply("voter.a", *life[:3])
+    (row,) = fold.take()
+    assert (row.version, row.public_key) == (3, "UAAA")
+    with pytest.raises(CannotApply, match="belongs to"):
+        fold.apply("voter.a", life[3], nth(5, "voter.b", LIFE[4]))
+    assert (fold.take(), fold.voters["a"].version) == ([], 3)
 
 
 @pytest.mark.parametrize("event", [PanelDefined(panel_id="a", members=("a",), by="t"), PanelRemoved(by="t")])

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from magi.domain.voting_request import Adjudicated, Received, RequestEvent, VoterResult, fold
 from magi.projections.errors import CannotApply
-from magi.projections.fold import LogFold, OpenRequest, latency_bucket, moment
-from tests.projections.histories import Said, histories_of, request, requests
+from magi.projections.fold import Batch, LogFold, OpenRequest, latency_bucket, moment
+from tests.projections.histories import Said, histories_of, in_messages, request, requests
 
 
 def stamped(said: list[Said]) -> list[tuple[str, RequestEvent]]:
@@ -74,6 +74,37 @@ def test_however_events_are_cut_into_batches_and_memory_is_lost_the_sums_are_the
     assert panels == {voter: totals.panels for voter, totals in whole.totals.items()}
 
 
+def rows_of(batch: Batch) -> dict[str, object]:
+    """All that a batch adds, without where it is stored."""
+    rows: dict[str, object] = {name: msgspec.to_builtins(value) for name, value in vars(batch).items()}
+    for row in (*rows["requests"].values(), *rows["votes"], *rows["verdicts"]):  # type: ignore[attr-defined, misc]
+        for name in ("received_seq", "decided_seq", "seq"):
+            row.pop(name, None)
+    return rows
+
+
+@given(st.integers(0, 2**32), st.integers(0, 2**32), st.integers(0, 10))
+def test_events_that_are_stored_together_lead_to_the_rows_that_they_lead_to_one_by_one(
+    seed: int, other_seed: int, number: int
+) -> None:
+    messages = in_messages(requests(number, seed), other_seed)
+    events = iter(stamped([one for message in messages for one in message]))
+    together, one_by_one = LogFold(), LogFold()
+    for sequence, message in enumerate(messages, 1):
+        of_it = [next(events) for _ in message]
+        together.apply(of_it[0][0], sequence, *(event for _, event in of_it))
+        for aggregate, event in of_it:
+            one_by_one.apply(aggregate, sequence, event)
+    assert together.open == one_by_one.open
+    batch = together.take()
+    assert rows_of(batch) == rows_of(one_by_one.take())
+    where = {(vote.id, vote.voter_id): vote.seq for vote in batch.votes}
+    for sequence, message in enumerate(messages, 1):
+        for said in message:
+            if isinstance(said.event, VoterResult):
+                assert where[said.aggregate.partition(".")[2], said.event.voter_id] == sequence
+
+
 def history() -> list[tuple[str, RequestEvent]]:
     """Received, a vote and a verdict, at least."""
     from random import Random
@@ -122,6 +153,46 @@ def test_what_does_not_fit_is_refused_and_changes_nothing() -> None:
     batch = rows.take()
     assert (len(batch.requests), len(batch.votes), len(batch.verdicts)) == (1, 1, 0)
     assert sum(totals.panels for totals in batch.totals.values()) == len(received.voters)
+
+
+def test_of_what_is_stored_together_nothing_is_folded_in_when_one_event_does_not_fit() -> None:
+    events = history()
+    aggregate, received = events[0]
+    vote = next(event for _, event in events if isinstance(event, VoterResult))
+    verdict = events[-1][1]
+    replace = msgspec.structs.replace
+    assert isinstance(verdict, Adjudicated)
+    empty = rows_of(Batch())
+    rows = LogFold()
+    together: tuple[RequestEvent, ...]
+    for together, match in (
+        ((received, replace(vote, voter_id="stranger")), "event 2 of 2: .*not on the panel"),
+        ((received, received), "event 2 of 2: .*received already"),
+        ((received, vote, vote), "event 3 of 3: .*voted already"),
+        ((received, vote, verdict, vote), "event 4 of 4: no open request"),
+        ((received, replace(vote, originator_id="agent.other")), "event 2 of 2: .*belongs to"),
+    ):
+        with pytest.raises(CannotApply, match=match):
+            rows.apply(aggregate, 1, *together)
+        assert not rows.open
+        assert rows_of(rows.take()) == empty
+    rows.apply(aggregate, 1, received)
+    rows.take()
+    known = dict(rows.open)
+    for together, match in (
+        ((vote, vote), "event 2 of 2: .*voted already"),
+        ((vote, verdict, verdict), "event 3 of 3: no open request"),
+        ((vote, replace(verdict, at="later")), "event 2 of 2: expected a time"),
+        ((vote, replace(verdict, details={"stranger": "pass"})), "event 2 of 2: .*not the voters"),
+    ):
+        with pytest.raises(CannotApply, match=match):
+            rows.apply(aggregate, 2, *together)
+        assert rows.open == known
+        assert rows_of(rows.take()) == empty
+    rows.apply(aggregate, 2, vote, verdict)
+    assert not rows.open
+    batch = rows.take()
+    assert ([row.seq for row in batch.votes], [row.decided_seq for row in batch.verdicts]) == ([2], [2])
 
 
 @given(st.integers(0, 10**12))

@@ -8,6 +8,7 @@ import pytest
 from magi.domain.clock import rfc3339
 from magi.domain.ids import VoterId, voter_aggregate
 from magi.domain.voter import VoterChanged, VoterSuspended
+from magi.domain.voting_request import Adjudicated, VoterProgress, VoterResult
 from magi.eventstore.bus import Bus
 from magi.projections.errors import NotAllowed
 from magi.projections.postgres import connect
@@ -20,6 +21,7 @@ from tests.projections.histories import (
     Said,
     Stream,
     histories_of,
+    in_messages,
     new_directory,
     registered,
     requests,
@@ -52,6 +54,28 @@ async def test_every_event_becomes_its_rows(world: World) -> None:
     assert {row["user_query"] for row in rows.values()} == {None}
 
 
+async def test_events_that_were_stored_together_become_their_rows_and_have_one_sequence(world: World) -> None:
+    messages = in_messages(requests(40))
+    for message in messages:
+        await world.log.put_together(message)
+    assert len({len(message) for message in messages}) > 3
+    await world.projector()
+    await world.caught_up()
+    votes, verdicts = set(), set()
+    for sequence, message in enumerate(messages, 1):
+        for aggregate, event in message:
+            if isinstance(event, VoterResult):
+                votes.add((aggregate, event.voter_id, event.vote, sequence))
+            elif isinstance(event, Adjudicated):
+                verdicts.add((aggregate, event.final_vote, sequence))
+    rows = await world.rows("SELECT aggregate, voter_id, vote, seq FROM magi.votes")
+    assert {tuple(row.values()) for row in rows} == votes
+    rows = await world.rows("SELECT aggregate, verdict, decided_seq FROM magi.requests WHERE verdict IS NOT NULL")
+    assert {tuple(row.values()) for row in rows} == verdicts
+    rebuilt = await world.rebuild().rebuild()
+    assert (rebuilt.switched, rebuilt.verified.differences) == (True, ())
+
+
 async def test_submitted_content_is_kept_when_the_setting_says_so(world: World) -> None:
     await world.log.put(requests(3))
     await world.projector(content=True)
@@ -66,8 +90,13 @@ async def test_submitted_content_is_kept_when_the_setting_says_so(world: World) 
 
 async def test_a_projector_that_dies_at_any_point_is_taken_up_without_loss_or_repetition(world: World) -> None:
     random = Random(5)
-    said = requests(200)
-    writing = asyncio.create_task(world.log.put(said))
+    messages = in_messages(requests(200))
+
+    async def write() -> None:
+        for message in messages:
+            await world.log.put_together(message)
+
+    writing = asyncio.create_task(write())
     while not writing.done():
         projector = await world.projector()
         reached = (await world.positions()).get("requests", 0)
@@ -191,6 +220,39 @@ async def test_an_event_that_can_not_be_applied_stops_its_projection_only_until_
     assert not status.halts
     assert [(s.sequence, s.by, s.reason) for s in status.skips] == [(poison, "tester", "seen and understood")]
     assert not (await world.verified()).differences
+
+
+async def test_a_message_is_passed_over_with_all_its_events_when_one_of_them_can_not_be_applied(world: World) -> None:
+    histories = (requests(1, seed) for seed in range(100))
+    received, *votes = next(found for found in map(without_progress, histories) if len(found) > 3)
+    await world.log.put(requests(2, seed=4, first=7))
+    before = len(world.log.stored)
+    poison = await world.log.put_together([received, votes[0], votes[0]])
+    await world.log.put(votes[1:2])
+    await world.log.put(requests(3, seed=4, first=17))
+    await world.projector()
+    (halt,) = (await world.halted()).live_halts
+    assert (halt.kind, halt.sequence, halt.subject) == ("event", poison, world.log.prefix + received.aggregate)
+    assert "event 3 of 3" in halt.reason
+    assert "voted already" in halt.reason
+    assert "not kept here" in halt.event
+    assert "question" not in halt.event
+    assert (await world.positions())["requests"] == before
+    assert len(await world.rows("SELECT 1 FROM magi.requests")) == 2
+    await skip_it(world, poison)
+    await world.caught_up()
+    assert [(s.sequence, s.by) for s in (await world.status()).skips] == [
+        (poison, "tester"),
+        (poison + 1, "projector"),
+    ]
+    rows = await world.rows("SELECT aggregate FROM magi.requests")
+    assert len(rows) == 5
+    assert received.aggregate not in {row["aggregate"] for row in rows}
+    assert not (await world.verified()).differences
+
+
+def without_progress(said: list[Said]) -> list[Said]:
+    return [one for one in said if not isinstance(one.event, VoterProgress)]
 
 
 async def test_what_follows_a_skipped_event_in_its_request_is_passed_over_and_recorded(world: World) -> None:

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from tests.projections.histories import registered, requests
+from tests.projections.histories import in_messages, registered, requests
 from tests.projections.world import World
 
 
@@ -10,7 +10,8 @@ from tests.projections.world import World
 async def filled(world: World) -> World:
     """Projected, and no projector at work."""
     await world.directory.put(registered("melchior"))
-    await world.log.put(requests(30))
+    for message in in_messages(requests(30)):
+        await world.log.put_together(message)
     projector = await world.projector()
     await world.caught_up()
     await projector.stop()

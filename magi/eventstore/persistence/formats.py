@@ -1,6 +1,7 @@
 """How a stored event of the library lies in a stream: as any bytes with headers beside them, or as an event of ours."""
 
 import re
+from collections.abc import Sequence
 from typing import Any, Protocol, get_args
 from urllib.parse import quote, unquote
 from uuid import UUID
@@ -10,15 +11,16 @@ from eventsourcing.persistence import DataError, IntegrityError, ProgrammingErro
 from eventsourcing.utils import get_topic
 from msgspec import Struct, field
 
-from magi.eventstore.codec import digest, new_event_id
+from magi.eventstore.codec import digest, new_event_id, pack, unpack
 from magi.eventstore.direct import StoredMessage
+from magi.eventstore.history import CorruptHistory
 
 
 class Encoded(Struct, frozen=True):
-    """An event ready to be published."""
+    """A message ready to be published."""
 
     id: str
-    """Unique: by it a writer knows its own event again after a lost acknowledgement."""
+    """Unique: by it a writer knows its own message again after a lost acknowledgement."""
     data: bytes
     headers: dict[str, str]
 
@@ -28,21 +30,25 @@ class Format(Protocol):
 
     first_versions: frozenset[int]
     """What an originator's first event may have."""
+    together: int
+    """The most events that a message holds."""
 
     def token(self, originator_id: UUID | str) -> str:
         """The subject of an originator, after the prefix. Raises ProgrammingError when it can't have one."""
         ...
 
-    def encode(self, event: StoredEvent) -> Encoded:
-        """Raises ProgrammingError when `event` doesn't belong into such a stream."""
+    def encode(self, events: Sequence[StoredEvent]) -> Encoded:
+        """The message that holds `events`, at least one and at most `together`, of one originator. Raises
+        ProgrammingError when one doesn't belong into such a stream."""
         ...
 
-    def decode(self, message: StoredMessage) -> StoredEvent:
-        """Raises DataError when `message` isn't of this format."""
+    def decode(self, message: StoredMessage) -> list[StoredEvent]:
+        """The events that it holds, at least one and at most `together`. Raises DataError when it isn't of this
+        format."""
         ...
 
     def id_of(self, message: StoredMessage) -> str:
-        """The id that `encode` gave it; empty when it has none."""
+        """The id that `encode` gave it; empty when it has none. Raises DataError as `decode`."""
         ...
 
     def check_follows(self, state: bytes, before: bytes | None) -> None:
@@ -54,6 +60,7 @@ class PlainFormat:
     """Any bytes: version, topic and the originator's type are in headers. For applications of the library."""
 
     first_versions = frozenset({0, 1})
+    together = 1
 
     VERSION = "Magi-Version"
     TOPIC = "Magi-Topic"
@@ -68,7 +75,8 @@ class PlainFormat:
             raise ProgrammingError("an originator's id can't be empty")
         return token
 
-    def encode(self, event: StoredEvent) -> Encoded:
+    def encode(self, events: Sequence[StoredEvent]) -> Encoded:
+        (event,) = events
         event_id = new_event_id()
         headers = {
             self.VERSION: str(event.originator_version),
@@ -78,7 +86,7 @@ class PlainFormat:
         }
         return Encoded(event_id, event.state, headers)
 
-    def decode(self, message: StoredMessage) -> StoredEvent:
+    def decode(self, message: StoredMessage) -> list[StoredEvent]:
         headers = message.headers
         try:
             version, topic = int(headers[self.VERSION]), unquote(headers[self.TOPIC])
@@ -86,7 +94,7 @@ class PlainFormat:
             originator_id = UUID(text) if headers[self.ORIGINATOR] == "uuid" else text
         except (KeyError, ValueError) as error:
             raise DataError(f"sequence {message.sequence} ({message.subject}) is no stored event: {error!r}") from error
-        return StoredEvent(originator_id, version, topic, message.data)
+        return [StoredEvent(originator_id, version, topic, message.data)]
 
     def id_of(self, message: StoredMessage) -> str:
         return message.headers.get(self.EVENT_ID, "")
@@ -110,9 +118,13 @@ _AGGREGATE = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\Z")
 
 
 class LogFormat:
-    """Events of ours: one JSON object that holds type, aggregate, version, id and the hash chain. No headers."""
+    """Events of ours: JSON objects that hold type, aggregate, version, id and the hash chain; one is a message, or
+    several of one originator that were inserted together. No headers."""
 
     first_versions = frozenset({1})
+    together = 1000
+    """As many as can be inserted at once. MAGI itself stores some ten together; a message of 1 MiB has room for 4,000,
+    and one that held so many could not be read here."""
 
     def __init__(self, events: Any) -> None:
         """`events` is the union of the stream's event types, such as ``RequestEvent``."""
@@ -124,7 +136,11 @@ class LogFormat:
             raise ProgrammingError(f"no aggregate's id: {token[:200]!r}")
         return token
 
-    def encode(self, event: StoredEvent) -> Encoded:
+    def encode(self, events: Sequence[StoredEvent]) -> Encoded:
+        ids = [self._stamped_id(event) for event in events]
+        return Encoded(ids[0], pack([event.state for event in events]), {})
+
+    def _stamped_id(self, event: StoredEvent) -> str:
         try:
             says = _decode_envelope(event.state)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -132,19 +148,25 @@ class LogFormat:
         given = (event.topic, str(event.originator_id), event.originator_version)
         if (self._topics.get(says.type), says.aggregate, says.version) != given or not says.id:
             raise ProgrammingError(f"not an event that was stamped for the log: {says}")
-        return Encoded(says.id, event.state, {})
+        return says.id
 
-    def decode(self, message: StoredMessage) -> StoredEvent:
+    def decode(self, message: StoredMessage) -> list[StoredEvent]:
         try:
-            says = _decode_envelope(message.data)
-            if not message.subject.endswith(f".{says.aggregate}"):
-                raise ValueError(f"it says that it is of {says.aggregate}")
-            return StoredEvent(says.aggregate, says.version, self._topics[says.type], message.data)
-        except (msgspec.DecodeError, ValueError, KeyError, RecursionError) as error:
+            states = unpack(message.data)
+            if len(states) > self.together:
+                raise ValueError(f"it holds {len(states)} events")
+            return [self._event(message.subject, state) for state in states]
+        except (CorruptHistory, msgspec.DecodeError, ValueError, KeyError, RecursionError) as error:
             raise DataError(f"sequence {message.sequence} ({message.subject}) is no event: {error!r}") from error
 
+    def _event(self, subject: str, state: bytes) -> StoredEvent:
+        says = _decode_envelope(state)
+        if not subject.endswith(f".{says.aggregate}"):
+            raise ValueError(f"it says that it is of {says.aggregate}")
+        return StoredEvent(says.aggregate, says.version, self._topics[says.type], state)
+
     def id_of(self, message: StoredMessage) -> str:
-        return _decode_envelope(message.data).id
+        return _decode_envelope(self.decode(message)[0].state).id
 
     def check_follows(self, state: bytes, before: bytes | None) -> None:
         if _decode_envelope(state).prev != ("" if before is None else digest(before)):

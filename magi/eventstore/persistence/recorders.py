@@ -47,7 +47,7 @@ class JetStreamAggregateRecorder(AggregateRecorder):
 
 
 class JetStreamApplicationRecorder(JetStreamAggregateRecorder, ApplicationRecorder):
-    """The events of all aggregates in one order as well. A notification's id is its sequence in the stream."""
+    """The events of all aggregates in one order as well. What a notification's id is says `records`."""
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
         return self._insert(stored_events, kwargs)
@@ -65,7 +65,7 @@ class JetStreamApplicationRecorder(JetStreamAggregateRecorder, ApplicationRecord
         return self.facade.call(self.records.notifications(first, limit, stop, topics))
 
     def max_notification_id(self) -> int | None:
-        return self.facade.call(self.records.last_sequence()) or None
+        return self.facade.call(self.records.last_id()) or None
 
     def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> JetStreamSubscription:
         return JetStreamSubscription(self, gt, topics)

@@ -25,6 +25,7 @@ class JetStreamSubscription(Subscription[ApplicationRecorder]):
     def __init__(self, recorder: "JetStreamApplicationRecorder", gt: int | None = None, topics: Sequence[str] = ()):
         """Raises OperationalError when the stream doesn't answer."""
         super().__init__(recorder, gt, topics)
+        self._gt = gt or 0
         self._facade = recorder.facade
         self._records = recorder.records
         self._changed = threading.Condition()
@@ -32,7 +33,7 @@ class JetStreamSubscription(Subscription[ApplicationRecorder]):
         self._error: BaseException | None = None
         self._room = asyncio.Event()
         self._watch: asyncio.Task[None] | None = None
-        self._follower = self._facade.call(self._follow((gt or 0) + 1))
+        self._follower = self._facade.call(self._follow(self._records.sequence_of(self._gt + 1)))
         self._facade.on_close.add(self.stop)
 
     def stop(self) -> None:
@@ -74,12 +75,16 @@ class JetStreamSubscription(Subscription[ApplicationRecorder]):
         await self._follower.stop()
 
     async def _receive(self, message: StoredMessage) -> None:
-        notification = self._records.notification(message)
-        if self._topics and notification.topic not in self._topics:
+        notifications = [
+            notification
+            for notification in self._records.notifications_of(message)
+            if notification.id > self._gt and (not self._topics or notification.topic in self._topics)
+        ]
+        if not notifications:
             return
         with self._changed:
-            self._found.append(notification)
-            self._changed.notify()
+            self._found.extend(notifications)
+            self._changed.notify(len(notifications))
             full = len(self._found) >= AHEAD and not self._has_been_stopped
             if full:
                 self._room.clear()

@@ -37,15 +37,15 @@ def test_what_was_encoded_is_decoded_as_it_was(
     originator: str | uuid.UUID, version: int, topic: str, state: bytes
 ) -> None:
     event = StoredEvent(originator, version, topic, state)
-    encoded = form.encode(event)
+    encoded = form.encode([event])
     message = StoredMessage(7, f"any.prefix.{form.token(originator)}", encoded.data, encoded.headers)
-    assert form.decode(message) == event
+    assert form.decode(message) == [event]
     assert form.id_of(message) == encoded.id
 
 
 @given(texts)
 def test_headers_hold_what_a_header_can(topic: str) -> None:
-    for value in form.encode(StoredEvent("a", 1, topic, b"")).headers.values():
+    for value in form.encode([StoredEvent("a", 1, topic, b"")]).headers.values():
         assert value.isascii()
         assert value.isprintable()
         assert value == value.strip()

@@ -23,7 +23,7 @@ mapper: StructMapper[str] = StructMapper(JSONTranscoder())
 
 @pytest.mark.parametrize("event", [progress("at work"), received("the answer")])
 def test_an_event_of_ours_is_stored_as_the_bytes_of_the_log(event: RequestEvent) -> None:
-    stamped, data = codec.stamp(event, REQUEST, EMPTY, 3, "trace")
+    stamped, data = codec.stamp(msgspec.structs.replace(event, cause=3, trace="trace"), REQUEST, EMPTY)
     stored = mapper.to_stored_event(stamped)
     assert stored.state == data
     assert (stored.originator_id, stored.originator_version) == (REQUEST, 1)
@@ -40,7 +40,7 @@ def test_our_events_are_what_the_library_calls_domain_events() -> None:
 def test_compressor_and_cipher_are_applied_to_structs_as_well() -> None:
     env = Environment(env={AESCipher.CIPHER_KEY: AESCipher.create_key(16)})
     secret: StructMapper[str] = StructMapper(JSONTranscoder(), compressor=zlib, cipher=AESCipher(env))  # type: ignore[arg-type]
-    stamped, data = codec.stamp(progress("secret" * 100), REQUEST, EMPTY, 0, "")
+    stamped, data = codec.stamp(progress("secret" * 100), REQUEST, EMPTY)
     stored = secret.to_stored_event(stamped)
     assert b"secret" not in stored.state
     assert len(stored.state) < len(data)

@@ -7,16 +7,22 @@ from typing import Any
 
 import pytest
 
+from magi.domain.voting_request import RequestEvent
 from magi.eventstore.bus import Bus
+from magi.eventstore.history import EMPTY
 from magi.eventstore.persistence.facade import Facade
-from magi.eventstore.persistence.formats import PlainFormat
+from magi.eventstore.persistence.formats import Format, LogFormat, PlainFormat
 from magi.eventstore.persistence.recorders import JetStreamApplicationRecorder
 from magi.eventstore.persistence.records import Records
+from tests.eventstore.contract import REQUEST, progress
 from tests.eventstore.logs import PREFIX, make_log, make_stream, new_name
 from tests.eventstore.persistence.conftest import events
+from tests.eventstore.persistence.test_recorders import stamp
 from tests.proxy import Proxy
 from tests.servers import NatsServer
 from tests.waiting import eventually, until
+
+LOG = LogFormat(RequestEvent)
 
 
 @pytest.fixture
@@ -26,17 +32,17 @@ async def shaky_facade(proxy: Proxy) -> AsyncIterator[Facade]:
     await asyncio.to_thread(facade.close)
 
 
-@pytest.mark.parametrize("size", [1, 5])
+@pytest.mark.parametrize(("form", "size", "messages"), [(PlainFormat(), 1, 1), (PlainFormat(), 5, 5), (LOG, 5, 1)])
 async def test_after_a_lost_acknowledgement_everything_is_stored_once(
-    proxy: Proxy, shaky_facade: Facade, bus: Bus, log_stream: str, size: int
+    proxy: Proxy, shaky_facade: Facade, bus: Bus, log_stream: str, form: Format, size: int, messages: int
 ) -> None:
     def prepare() -> JetStreamApplicationRecorder:
-        records = Records(shaky_facade.bus, log_stream, PREFIX, PlainFormat(), patience=10)
+        records = Records(shaky_facade.bus, log_stream, PREFIX, form, patience=10)
         shaky_facade.call(records.start())
         return JetStreamApplicationRecorder(shaky_facade, records)
 
     recorder = await asyncio.to_thread(prepare)
-    one = events(size, "a")
+    one = stamp([progress()] * size, REQUEST, EMPTY) if form is LOG else events(size, "a")
     publish = recorder.records.bus.store
 
     async def publish_into_silence(*args: object, **kwargs: object) -> object:
@@ -50,13 +56,14 @@ async def test_after_a_lost_acknowledgement_everything_is_stored_once(
     log = await make_log(bus, log_stream)
 
     async def stored() -> bool:
-        return await log.last_sequence() == size and proxy.lost > 0
+        return await log.last_sequence() == messages and proxy.lost > 0
 
     await until(stored, "the events are stored and their acknowledgement lost")
     proxy.cut()
-    assert await inserting == list(range(1, size + 1))
-    assert await asyncio.to_thread(recorder.select_events, "a") == one
-    assert await log.last_sequence() == size
+    last = messages * form.together
+    assert await inserting == list(range(last - size + 1, last + 1))
+    assert await asyncio.to_thread(recorder.select_events, one[0].originator_id) == one
+    assert await log.last_sequence() == messages
 
 
 def test_a_batch_that_has_lost_a_member_is_sent_again(recorder: JetStreamApplicationRecorder) -> None:

@@ -25,4 +25,4 @@ COMMENT ON COLUMN magi.votes.confidence IS 'How sure the voter is, 0 to 1; null 
 COMMENT ON COLUMN magi.votes.voted_at IS 'When the vote was counted.';
 COMMENT ON COLUMN magi.votes.latency_ms IS 'Milliseconds from the reception of the request to the vote.';
 COMMENT ON COLUMN magi.votes.verdict IS 'The request''s verdict; null while it is open.';
-COMMENT ON COLUMN magi.votes.seq IS 'The sequence in the log of the event `voter_result`.';
+COMMENT ON COLUMN magi.votes.seq IS 'The sequence in the log of the message that holds the event `voter_result`; those that were stored with it have it too.';

@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
 from magi.domain.ids import AggregateId
-from magi.domain.voting_request import RequestEvent, VoterResult
+from magi.domain.voting_request import RequestEvent, VoterProgress, VoterResult
 from magi.eventstore.codec import digest
 from magi.eventstore.history import Recorded
 
@@ -20,17 +20,33 @@ def histories_of(log: History) -> "defaultdict[AggregateId, list[Recorded[Reques
 
 
 def log_problems(log: History) -> Iterator[str]:
-    """No sequence is left out, no event's id is there twice."""
-    for expected, recorded in enumerate(log, 1):
-        if recorded.sequence != expected:
-            yield f"the log has {recorded.sequence} where {expected} was expected"
+    """No sequence is left out, what shares one is of one request, no event's id is there twice."""
+    last, of = 0, ""
+    for recorded in log:
+        request = recorded.event.originator_id
+        if recorded.sequence == last:
+            if request != of:
+                yield f"message {last} holds events of {of} and of {request}"
+        elif recorded.sequence == last + 1:
+            last, of = recorded.sequence, request
+        else:
+            yield f"the log has {recorded.sequence} where {last + 1} was expected"
             return
     ids = Counter(recorded.event.id for recorded in log)
     yield from (f"{count} events are named {name!r}" for name, count in ids.items() if count > 1)
 
 
+def of_several_voters(log: History) -> int:
+    """How many messages hold what the ballots of more than one voter led to."""
+    voters: defaultdict[int, set[str]] = defaultdict(set)
+    for recorded in log:
+        if isinstance(recorded.event, VoterProgress | VoterResult):
+            voters[recorded.sequence].add(recorded.event.voter_id)
+    return sum(len(one) > 1 for one in voters.values())
+
+
 def chain_problems(history: History) -> Iterator[str]:
-    """Versions without a gap, each event chained to the one before it."""
+    """Versions without a gap, each event chained to the one before it, in its own message or in an earlier one."""
     before = ""
     for version, recorded in enumerate(history, 1):
         if recorded.event.originator_version != version:

@@ -1,28 +1,29 @@
-"""The open requests of an orchestrator: each with its state and its queue, worked off one message after the other.
+"""The open requests of an orchestrator: each with its state and its queue, worked off in order.
 
-Requests run side by side, the messages of one request never do. A state lives here from its first message to its
+Requests run side by side, the messages of one request never do: what comes while an append is under way waits, and the
+ballots among it are then decided on one after the other and appended together. So an append more or less costs nothing
+but when there is time for it, and whoever comes alone doesn't wait. A state lives here from its first message to its
 verdict; for a request that somebody else began it is loaded from the log.
 """
 
 import asyncio
 import random
-from collections import Counter, deque
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import structlog
 
 from magi.domain.clock import milliseconds
 from magi.domain.errors import Late, Refused, StrategyMissing
 from magi.domain.ids import AggregateId, VoterId
-from magi.domain.messages import ProgressBallot, ResultBallot, Submission
+from magi.domain.messages import Submission
 from magi.domain.panel import Snapshot
 from magi.domain.voting_request import (
     INITIAL,
-    CastVote,
     Command,
     Expire,
     Received,
-    ReportProgress,
     RequestEvent,
     Submit,
     VoterProgress,
@@ -33,14 +34,19 @@ from magi.domain.voting_request import (
     evolve,
 )
 from magi.eventstore.bus import BusError, Rejected
-from magi.eventstore.history import EMPTY, AppendConflict, EventStore, Head, StoreError
+from magi.eventstore.history import EMPTY, AppendConflict, EventStore, StoreError
 from magi.orchestrator.arrivals import AT_MOST, LOOK_AGAIN, Arrivals
+from magi.orchestrator.deciding import Decided, caused
 from magi.orchestrator.effects import Effects
+from magi.orchestrator.held import HeldRequest
 from magi.orchestrator.inbox import Item
-from magi.orchestrator.spans import appending, deciding, handling
+from magi.orchestrator.putting_off import PuttingOff
+from magi.orchestrator.spans import Spans, handling
 from magi.orchestrator.telling import tell, tell_dispatched, tell_refused_ballot
 from magi.orchestrator.watch import Watch
-from magi.telemetry.tracing import OFF, Span
+from magi.telemetry.tracing import Span
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -48,33 +54,6 @@ ATTEMPTS = 5
 """Decisions made anew after somebody else appended first: orchestrators meet only while a partition changes hands."""
 JITTER = 0.01
 """Seconds between two of them, times their number, at most: so that two orchestrators don't go on meeting."""
-PUT_OFF_AFTER = 1000
-"""Milliseconds that a submission stays as it was delivered before it is put off until its deadline: a fifth of the time
-after which it would come again. Most requests are decided by then, and nothing has to be put off: with each one that is
-nats-server looks through all that it has put off (a partition's share of 100,000 open requests takes it 1 ms)."""
-PUT_OFF_EVERY = 50
-"""Milliseconds between two looks at what is to be put off."""
-
-
-class _Request:
-    """One request in memory."""
-
-    __slots__ = ("deadline", "head", "known", "queue", "span", "state", "timer", "worker")
-
-    def __init__(self) -> None:
-        self.state: VotingRequest = INITIAL
-        self.deadline = 0
-        """That of `state`. It is asked of every request again and again, and reading it from its text takes 1 µs."""
-        self.head: Head = EMPTY
-        self.known = False
-        """Whether `state` is what the log holds."""
-        self.timer = ""
-        """Where the submission waits to be acknowledged, once its tasks were dispatched here or are overdue; else
-        empty."""
-        self.queue: deque[Item] = deque()
-        self.span: Span = OFF
-        """Of the item that is being handled."""
-        self.worker: asyncio.Task[None] | None = None
 
 
 class Requests:
@@ -106,10 +85,8 @@ class Requests:
         self._on_done = on_done
         self._revoked = revoked
         self._watch = watch or Watch()
-        self._requests: dict[AggregateId, _Request] = {}
-        self._fresh: deque[tuple[int, _Request, str]] = deque()
-        """When to put off what, and where its submission waits, in the order of the times."""
-        self._putting_off: asyncio.Task[None] | None = None
+        self._requests: dict[AggregateId, HeldRequest] = {}
+        self._putting_off = PuttingOff(effects, now)
         self.load: Counter[VoterId] = Counter()
         """Open tasks a voter, of the requests that are in memory."""
 
@@ -126,7 +103,7 @@ class Requests:
         """Queue an item behind those of its request."""
         request = self._requests.get(item.aggregate)
         if request is None:
-            request = self._requests[item.aggregate] = _Request()
+            request = self._requests[item.aggregate] = HeldRequest()
         request.queue.append(item)
         if request.worker is None:
             request.worker = asyncio.create_task(self._work(item.aggregate, request))
@@ -144,10 +121,7 @@ class Requests:
         workers = [r.worker for r in self._requests.values() if r.worker]
         if workers:
             await asyncio.wait(workers, timeout=timeout)
-        if self._putting_off:
-            self._putting_off.cancel()
-            await asyncio.wait([self._putting_off])
-        await self._put_off(self._now() + PUT_OFF_AFTER)
+        await self._putting_off.all_now()
 
     def tidy(self) -> None:
         """Drop idle requests whose deadline somebody else was woken for. Should they be ours all the same, they are
@@ -165,7 +139,7 @@ class Requests:
         for aggregate, request in gone:
             self._drop(aggregate, request)
 
-    def _drop(self, aggregate: AggregateId, request: _Request) -> None:
+    def _drop(self, aggregate: AggregateId, request: HeldRequest) -> None:
         self._requests.pop(aggregate, None)
         self._watch.dropped(aggregate)
         self._count(request.state, -1)
@@ -174,57 +148,61 @@ class Requests:
         for voter in state.outstanding:
             self.load[VoterId(voter)] += sign
 
-    async def _work(self, aggregate: AggregateId, request: _Request) -> None:
+    async def _work(self, aggregate: AggregateId, request: HeldRequest) -> None:
         try:
             while request.queue:
-                item = request.queue.popleft()
+                items = request.take()
                 try:
-                    await self._handle(request, item)
+                    await self._handle(aggregate, request, items)
                 except (StoreError, BusError, Rejected) as error:
-                    self._leave(request, item, error)
+                    self._leave(aggregate, request, items, error)
                 except Exception as error:
-                    log.exception("item_failed", request=aggregate, sequence=item.delivery.sequence)
-                    self._leave(request, item, error)
+                    log.exception("item_failed", request=aggregate, sequence=items[0].delivery.sequence)
+                    self._leave(aggregate, request, items, error)
                 finally:
-                    self._on_done(item)
+                    for item in items:
+                        self._on_done(item)
         finally:
             request.worker = None
             done = request.state.verdict or not request.state.version
             if done or not request.known or not self._mine(aggregate):
                 self._drop(aggregate, request)
 
-    def _leave(self, request: _Request, item: Item, error: Exception) -> None:
-        """What is stored is not known now. Nothing was acknowledged: the item comes again, to us or to another."""
+    def _leave(self, aggregate: AggregateId, request: HeldRequest, items: list[Item], error: Exception) -> None:
+        """What is stored is not known now. Nothing was acknowledged: the items come again, to us or to another."""
         ours = isinstance(error, StoreError | BusError | Rejected)  # others may quote what was submitted
         why = str(error) if ours else type(error).__name__
-        log.warning("item_left", request=item.aggregate, sequence=item.delivery.sequence, error=why)
-        self._arrivals.left(item.aggregate, self._now())
-        self._watch.left()
-        self._watch.dropped(item.aggregate)
+        log.warning("item_left", request=aggregate, sequence=items[0].delivery.sequence, items=len(items), error=why)
+        self._come_again(aggregate, items)
+        self._watch.dropped(aggregate)
         self._count(request.state, -1)
-        request.state, request.deadline, request.head, request.known = INITIAL, 0, EMPTY, False
+        request.forget()
 
-    async def _handle(self, request: _Request, item: Item) -> None:
+    def _come_again(self, aggregate: AggregateId, items: list[Item]) -> None:
+        """These could not be handled. The request isn't decided for want of them while they are on their way."""
+        for _ in items:
+            self._arrivals.left(aggregate, self._now())
+            self._watch.left()
+
+    async def _handle(self, aggregate: AggregateId, request: HeldRequest, items: list[Item]) -> None:
+        first = items[0]
+        submission = first.message if isinstance(first.message, Submission) else None
         # A submission that was never delivered before begins a request, as good as always: then there is nothing to
         # load, and if there is, the compare-and-swap finds out.
-        begins = isinstance(item.message, Submission) and item.delivery.attempt == 1
-        if not request.known and not begins:
-            await self._load(item.aggregate, request)
-        with handling(item, request.state) as request.span:
-            await self._take(request, item)
+        if not request.known and not (submission and first.delivery.attempt == 1):
+            await self._load(aggregate, request)
+        if submission is None:
+            await self._ballots(aggregate, request, items)
+            return
+        with handling(first, request.state) as request.span:
+            try:
+                await self._submission(request, first, submission)
+            except StrategyMissing as error:  # nothing is wrong with it: it comes again until it can be decided on
+                log.error("strategy_missing", request=aggregate, error=str(error))
+                request.span.failed("strategy_missing")
+                self._arrivals.waits(aggregate, self._now())
 
-    async def _take(self, request: _Request, item: Item) -> None:
-        try:
-            if isinstance(item.message, Submission):
-                await self._submission(request, item, item.message)
-            else:
-                await self._ballot(request, item, item.message)
-        except StrategyMissing as error:  # nothing is wrong with the item: it comes again until it can be decided on
-            log.error("strategy_missing", request=item.aggregate, error=str(error))
-            request.span.failed("strategy_missing")
-            self._arrivals.waits(item.aggregate, self._now())
-
-    async def _submission(self, request: _Request, item: Item, submission: Submission) -> None:
+    async def _submission(self, request: HeldRequest, item: Item, submission: Submission) -> None:
         try:
             new = await self._decide(request, item, lambda: Submit(submission, self._voters(self.load), self._now()))
         except Refused as error:
@@ -270,33 +248,9 @@ class Requests:
             self._watch.dispatched(item.aggregate, submission, received, got)
             tell_dispatched(item.aggregate, received, got)
         request.timer = item.reply
-        if deadline - self._now() < 2 * PUT_OFF_AFTER:
-            await self._effects.wake_at(item.reply, deadline)
-            return
-        self._fresh.append((self._now() + PUT_OFF_AFTER, request, item.reply))
-        if self._putting_off is None:
-            self._putting_off = asyncio.create_task(self._put_off_always())
+        await self._putting_off.later(request, deadline)
 
-    async def _put_off_always(self) -> None:
-        try:
-            while self._fresh:
-                await asyncio.sleep(max(PUT_OFF_EVERY, self._fresh[0][0] - self._now()) / 1000)
-                await self._put_off(self._now())
-        finally:
-            self._putting_off = None
-
-    async def _put_off(self, until: int) -> None:
-        """Put off what is still open of that which was to be put off until then (milliseconds)."""
-        while self._fresh and self._fresh[0][0] <= until:
-            _, request, timer = self._fresh.popleft()
-            if request.timer != timer or request.state.verdict:
-                continue
-            try:
-                await self._effects.wake_at(timer, request.state.deadline)
-            except (BusError, Rejected) as error:
-                log.info("not_put_off", error=str(error))  # it comes again after its consumer's ack_wait
-
-    def _ballots_to_come(self, request: _Request, item: Item, received: Received) -> int:
+    def _ballots_to_come(self, request: HeldRequest, item: Item, received: Received) -> int:
         """Milliseconds to wait for ballots that may have been stored before the deadline, once it is over."""
         now, deadline = self._now(), request.state.deadline
         if now < deadline or not request.state.outstanding:
@@ -313,55 +267,70 @@ class Requests:
             now=now,
         )
 
-    async def _ballot(self, request: _Request, item: Item, ballot: ProgressBallot | ResultBallot) -> None:
-        voter = item.sender
-        command: Command
-        if isinstance(ballot, ProgressBallot):
-            command = ReportProgress(voter, ballot, self._now(), self._revoked())
-        else:
-            command = CastVote(voter, ballot, self._now(), item.delivery.stored_ms, self._revoked())
-        try:
-            await self._decide(request, item, lambda: command)
-        except Refused as error:
+    async def _ballots(self, aggregate: AggregateId, request: HeldRequest, items: list[Item]) -> None:
+        with Spans() as stages:
+            taken = [(item, stages.begin(handling(item, request.state))) for item in items]
+            decided = await self._insist(aggregate, request, lambda: self._decide_on(aggregate, request, taken))
+        for refused in decided.refused:
+            voter, error = refused.item.sender, refused.error
             if isinstance(error, Late):
-                self._watch.too_late(request.state, voter, item.delivery.stored_ms)
-            tell_refused_ballot(item.aggregate, request.state, voter, error.code)
-            request.span.note("magi.refused", error.code)
-            await self._effects.refuse_ballot(voter, ballot.task_id, error.code, error.message)
+                self._watch.too_late(request.state, voter, refused.item.delivery.stored_ms)
+            tell_refused_ballot(aggregate, request.state, voter, error.code)
+            assert not isinstance(refused.item.message, Submission)
+            await self._effects.refuse_ballot(voter, refused.item.message.task_id, error.code, error.message)
         if request.state.verdict and request.timer:
             await self._effects.acknowledge(request.timer)
             request.timer = ""
-        if item.whole.handled():
-            await self._effects.acknowledge(item.reply)
+        for item in decided.handled:
+            if item.whole.handled():
+                await self._effects.acknowledge(item.reply)
+        self._come_again(aggregate, decided.failed)
+        if decided.waiting:
+            self._arrivals.waits(aggregate, self._now())
 
-    async def _decide(self, request: _Request, item: Item, command: Callable[[], Command]) -> list[RequestEvent]:
-        """Decide and append; decide anew on what somebody else appended in between. Raises Refused, StoreError."""
+    async def _decide_on(self, aggregate: AggregateId, request: HeldRequest, taken: list[tuple[Item, Span]]) -> Decided:
+        """Decide on ballots, one after the other, and append what they lead to as one. Raises StoreError."""
+        decided = Decided(request.state, self._now(), self._revoked())
+        with Spans() as stages:
+            for item, span in taken:
+                decided.take(item, span, stages)
+            await self._append(aggregate, request, decided.events)
+        return decided
+
+    async def _decide(self, request: HeldRequest, item: Item, command: Callable[[], Command]) -> list[RequestEvent]:
+        """Decide on what a submission leads to, and append it. Raises Refused, StrategyMissing, StoreError."""
+
+        async def decide_once() -> list[RequestEvent]:
+            with Spans() as stages:
+                events = [caused(e, item, request.span, stages) for e in decide(request.state, command())]
+                await self._append(item.aggregate, request, events)
+            return events
+
+        return await self._insist(item.aggregate, request, decide_once)
+
+    async def _insist(self, aggregate: AggregateId, request: HeldRequest, step: Callable[[], Awaitable[T]]) -> T:
+        """Decide and append; decide anew on what somebody else appended in between."""
         for attempt in range(1, ATTEMPTS + 1):
-            events = decide(request.state, command())
-            if not events:
-                return events
             try:
-                await self._append(request, item, events)
-                return events
+                return await step()
             except AppendConflict:
-                log.info("append_conflict", request=item.aggregate, attempt=attempt)
+                log.info("append_conflict", request=aggregate, attempt=attempt)
                 if attempt == ATTEMPTS:
                     raise
                 await asyncio.sleep(random.uniform(0, JITTER) * attempt)  # noqa: S311 - jitter
-                await self._load(item.aggregate, request)
+                await self._load(aggregate, request)
         raise AssertionError("unreachable")
 
-    async def _append(self, request: _Request, item: Item, events: list[RequestEvent]) -> None:
-        for event in events:
-            with deciding(request.span, event) as decision, appending(decision, event, item.aggregate) as span:
-                (recorded,) = await self._store.append(
-                    item.aggregate, [event], request.head, cause=item.delivery.sequence, trace=span.traceparent
-                )
-            request.head, request.known = recorded.head, True
+    async def _append(self, aggregate: AggregateId, request: HeldRequest, events: list[RequestEvent]) -> None:
+        if not events:
+            return
+        stored = await self._store.append(aggregate, events, request.head)
+        request.head, request.known = stored[-1].head, True
+        for recorded in stored:
             self._evolve(request, recorded.event)
-            self._watch.happened(item.aggregate, request.state, recorded.event)
+            self._watch.happened(aggregate, request.state, recorded.event)
 
-    def _evolve(self, request: _Request, event: RequestEvent) -> None:
+    def _evolve(self, request: HeldRequest, event: RequestEvent) -> None:
         before = request.state
         request.state = evolve(before, event)
         if isinstance(event, Received):
@@ -373,7 +342,7 @@ class Requests:
             self._count(request.state, 1)
         tell(request.state, event)
 
-    async def _load(self, aggregate: AggregateId, request: _Request) -> None:
+    async def _load(self, aggregate: AggregateId, request: HeldRequest) -> None:
         history = await self._store.load(aggregate)
         self._count(request.state, -1)
         request.state = INITIAL

@@ -1,6 +1,7 @@
 """The orchestrator's spans: what each says of the message, the event or the verdict that it is about."""
 
-from contextlib import AbstractContextManager, nullcontext
+from types import TracebackType
+from typing import Self
 
 from magi.domain.ids import AggregateId
 from magi.domain.messages import ResultBallot, Submission
@@ -36,10 +37,8 @@ def handling(item: Item, state: VotingRequest) -> Span:
     return span
 
 
-def deciding(span: Span, event: RequestEvent) -> AbstractContextManager[Span]:
-    """What the append of `event` is part of: a span of its own for a verdict, else `span`, which goes on."""
-    if not isinstance(event, Adjudicated):
-        return nullcontext(span)
+def adjudicating(span: Span, event: Adjudicated) -> Span:
+    """The verdict, within the stage that led to it."""
     made = span.child(stages.ADJUDICATE)
     made.note("magi.verdict", event.final_vote)
     made.note("magi.decided_by", event.decided_by)
@@ -53,3 +52,25 @@ def appending(span: Span, event: RequestEvent, aggregate: AggregateId) -> Span:
     made = span.child(stages.APPEND, LOG_PREFIX + aggregate)
     made.note("magi.event", str(event.__struct_config__.tag))
     return made
+
+
+class Spans:
+    """Stages that end together, the last one first."""
+
+    __slots__ = ("_begun",)
+
+    def __init__(self) -> None:
+        self._begun: list[Span] = []
+
+    def begin(self, span: Span) -> Span:
+        self._begun.append(span)
+        return span
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for span in reversed(self._begun):
+            span.__exit__(kind, error, trace)

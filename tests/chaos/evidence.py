@@ -47,7 +47,8 @@ async def log_of(cluster: Cluster) -> list[Recorded[RequestEvent]]:
 def alone(log: Iterable[Recorded[RequestEvent]], of: Container[str]) -> list[Recorded[RequestEvent]]:
     """The log as it would be if there were only the requests `of`."""
     own = [recorded for recorded in log if recorded.event.originator_id in of]
-    return [msgspec.structs.replace(recorded, sequence=n) for n, recorded in enumerate(own, 1)]
+    places = {sequence: n for n, sequence in enumerate(dict.fromkeys(recorded.sequence for recorded in own), 1)}
+    return [msgspec.structs.replace(recorded, sequence=places[recorded.sequence]) for recorded in own]
 
 
 async def verified(cluster: Cluster) -> list[str]:

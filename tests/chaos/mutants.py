@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from magi.domain.ids import AggregateId
 from magi.domain.messages import Submission
 from magi.domain.voting_request import CastVote, Command, RequestEvent, VoterProgress, VoterResult, VotingRequest
 
@@ -39,30 +40,30 @@ def plant() -> None:
 
 
 def drop_ack_wait() -> None:
-    """A ballot is acknowledged when it comes, and not when what it leads to is stored."""
+    """Ballots are acknowledged when they come, and not when what they lead to is stored, some time later: in one breath
+    both would reach the server, whoever dies meanwhile."""
+    from magi.orchestrator.held import HeldRequest
     from magi.orchestrator.inbox import ALONE, Item
     from magi.orchestrator.requests import Requests
 
-    accept, acknowledging = Requests.accept, set[asyncio.Task[None]]()
+    handle = Requests._handle
 
-    def mutant(self: Requests, item: Item) -> None:
-        accept(self, item)
-        request = self._requests.get(item.aggregate)
-        received = request.state.received if request else None
-        # Only a ballot that came alone: else others in its message would be acknowledged with it, those of `SOUND` too.
-        ballot = not isinstance(item.message, Submission) and item.whole is ALONE
-        if received and received.initiator_id == "drop-ack-wait" and ballot:
-            task = asyncio.create_task(self._effects.acknowledge(item.reply))
-            acknowledging.add(task)
-            task.add_done_callback(acknowledging.discard)
+    async def mutant(self: Requests, aggregate: AggregateId, request: HeldRequest, items: list[Item]) -> None:
+        # Only ballots that came alone: else others in their message would be acknowledged, those of `SOUND` too.
+        early = [item for item in items if not isinstance(item.message, Submission) and item.whole is ALONE]
+        if early and _is_of("drop-ack-wait", request.state):
+            for item in early:
+                await self._effects.acknowledge(item.reply)
+            await asyncio.sleep(0.05)
+        await handle(self, aggregate, request, items)
 
-    _replace(Requests, "accept", mutant)
+    _replace(Requests, "_handle", mutant)
 
 
 def double_count() -> None:
     """Nobody looks whether a voter has voted."""
     from magi.domain.voting_request import decide
-    from magi.orchestrator import requests
+    from magi.orchestrator import deciding
 
     def mutant(state: VotingRequest, command: Command) -> list[RequestEvent]:
         if isinstance(command, CastVote) and _is_of("double-count", state) and not state.verdict:
@@ -70,7 +71,7 @@ def double_count() -> None:
             state = msgspec.structs.replace(state, votes=votes)
         return decide(state, command)
 
-    _replace(requests, "decide", mutant)
+    _replace(deciding, "decide", mutant)
 
 
 def skip_dedup() -> None:

@@ -20,7 +20,7 @@ from magi.domain.voting_request import (
     decide,
     fold,
 )
-from magi.eventstore.codec import Codec
+from magi.eventstore.codec import Codec, pack
 from magi.eventstore.history import EMPTY, Recorded
 from magi.gateway import wire
 from tests.chaos.checker import Evidence, aggregate_of, check
@@ -36,12 +36,16 @@ CODEC: Codec[RequestEvent] = Codec(RequestEvent)
 class Run:
     """A run that can be tampered with before it is judged."""
 
-    def __init__(self) -> None:
+    def __init__(self, together: int = 1) -> None:
+        """Of what follows a request's beginning so many events are in one message of the log."""
+        self.together = together
         self.events: dict[AggregateId, list[RequestEvent]] = {}
         self.asked: dict[str, Asked] = {}
         self.inbox: list[Any] = []
         self.tasks: list[Task] = []
         self.tampered: Callable[[list[Recorded[RequestEvent]]], list[Recorded[RequestEvent]]] = lambda log: log
+        self.stored: Callable[[list[list[bytes]]], list[list[bytes]]] = lambda messages: messages
+        """What becomes of the messages of the log, each the bytes of its events."""
 
     def play(self, name: str, *panel: str, when: str = "all") -> AggregateId:
         """A request that went as it should."""
@@ -61,14 +65,12 @@ class Run:
 
     def log(self) -> list[Recorded[RequestEvent]]:
         """The events as they would be stored, with a chain that is whole."""
-        log: list[Recorded[RequestEvent]] = []
+        messages: list[list[bytes]] = []
         for aggregate, events in self.events.items():
-            head = EMPTY
-            for event in events:
-                _, data = CODEC.stamp(event, aggregate, head, 0, "")
-                log.append(CODEC.recorded(len(log) + 1, data))
-                head = log[-1].head
-        return log
+            stamped = [data for _, data, _ in CODEC.stamp_all(events, aggregate, EMPTY)]
+            messages += [stamped[:1], *(stamped[n : n + self.together] for n in range(1, len(stamped), self.together))]
+        there = filter(None, self.stored(messages))
+        return [recorded for n, events in enumerate(there, 1) for recorded in CODEC.recorded(n, pack(events))]
 
     def seen(self) -> None:
         """Each Initiator saw what is stored now."""
@@ -180,7 +182,11 @@ def invent_a_request(run: Run) -> None:
 
 
 def reorder_the_log(run: Run) -> None:
-    run.tampered = lambda log: [log[0], log[2], log[1], *log[3:]]
+    def tampered(log: list[Recorded[RequestEvent]]) -> list[Recorded[RequestEvent]]:
+        second, third = ([recorded for recorded in log if recorded.sequence == n] for n in (2, 3))
+        return [log[0], *third, *second, *log[1 + len(second + third) :]]
+
+    run.tampered = tampered
 
 
 def drop_a_message_of_the_log(run: Run) -> None:
@@ -191,7 +197,7 @@ def change_stored_bytes(run: Run) -> None:
     def tampered(log: list[Recorded[RequestEvent]]) -> list[Recorded[RequestEvent]]:
         data = log[1].data.replace(b'"seen"', b'"seem"')
         assert data != log[1].data
-        return [log[0], CODEC.recorded(2, data), *log[2:]]
+        return [log[0], *CODEC.recorded(2, data), *log[2:]]
 
     run.tampered = tampered
 
@@ -202,6 +208,32 @@ def give_two_events_one_name(run: Run) -> None:
         return [*log[:-1], msgspec.structs.replace(log[-1], event=event)]
 
     run.tampered = tampered
+
+
+def double_an_event_in_its_message(run: Run) -> None:
+    run.stored = lambda messages: [messages[0], [messages[1][0], *messages[1]], *messages[2:]]
+
+
+def store_a_message_twice(run: Run) -> None:
+    run.stored = lambda messages: [*messages[:2], *messages[1:]]
+
+
+def reorder_a_message(run: Run) -> None:
+    run.stored = lambda messages: [messages[0], messages[1][::-1], *messages[2:]]
+
+
+def drop_an_event_of_a_message(run: Run) -> None:
+    run.stored = lambda messages: [messages[0], messages[1][1:], *messages[2:]]
+
+
+def store_an_event_among_those_of_another(run: Run) -> None:
+    """Each request's history is whole all the same."""
+    run.stored = lambda messages: [
+        *messages[:2],
+        messages[2][:-1],
+        [messages[2][-1], *messages[3]],
+        *messages[4:],
+    ]
 
 
 BELOW_THE_EVENTS = (reorder_the_log, drop_a_message_of_the_log, change_stored_bytes)

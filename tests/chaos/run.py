@@ -18,7 +18,7 @@ from tests.chaos.clients import Asked, Initiator, Request
 from tests.chaos.cluster import BLOWS, EVERYTHING, FIRST, Cluster, running
 from tests.chaos.content import DATA, GHOST, requests
 from tests.chaos.echo import Echo
-from tests.chaos.evidence import gather, verified
+from tests.chaos.evidence import gather, log_of, verified
 from tests.chaos.nemesis import BEAT, Strike, schedule
 from tests.chaos.sometimes import ROUND, ROUNDS, Sometimes, happened, round_for
 from tests.voters.judges import expected_vote
@@ -57,6 +57,8 @@ class Report(Struct):
     content: str = f"real: {DATA.name}" if DATA.exists() else f"made up: {DATA.name} is not beside the checkout"
     requests: int = 0
     events: int = 0
+    messages: int = 0
+    """Of the log, which hold them."""
     blows: dict[str, int] = {}
     repeated: int = 0
     """Messages to the inbox that were said twice."""
@@ -99,7 +101,7 @@ async def run(path: Path, seed: int, seconds: float) -> Result:
                 echo.stop()
                 await all_decided(initiators, PATIENCE)
                 asked = [one for initiator in initiators for one in initiator.asked.values()]
-                report.sometimes = happened(cluster, asked)
+                report.sometimes = happened(cluster, asked, await log_of(cluster))
                 if not report.sometimes.missing or report.rounds == ROUNDS:
                     break
                 report.rounds += 1
@@ -113,6 +115,7 @@ async def run(path: Path, seed: int, seconds: float) -> Result:
         clock.lap("check")
     clock.lap("stop")
     report.requests, report.events = len(asked), len(evidence.log)
+    report.messages = evidence.log[-1].sequence if evidence.log else 0
     report.blows = dict(sorted(struck.count.items()))
     report.repeated = echo.repeated
     report.connections = sum(initiator.connections for initiator in initiators)

@@ -12,6 +12,7 @@ from msgspec import Struct
 from tests.chaos.clients import Asked
 from tests.chaos.cluster import CLIENTS, ORCHESTRATORS, VOTING, Cluster
 from tests.chaos.nemesis import BEAT, Blow, Strike, strike
+from tests.log_rules import History, of_several_voters
 
 ROUNDS = 8
 """Rounds that are added at most."""
@@ -23,6 +24,7 @@ _LEADS_TO: dict[str, tuple[tuple[str, Blow], ...]] = {
     "resumed": ((CLIENTS, "cut"), (CLIENTS, "cut")),
     "taken_over": tuple((name, "kill") for name in ORCHESTRATORS),
     "lost_acks": tuple((name, "mute") for name in ORCHESTRATORS),
+    "together": tuple((name, "pause") for name in ORCHESTRATORS),
 }
 
 
@@ -36,20 +38,23 @@ class Sometimes(Struct, frozen=True):
     taken_over: int = 0
     """A partition of the inbox was read by another orchestrator than before."""
     lost_acks: int = 0
-    """An event was stored, and its orchestrator not told so."""
+    """A message was stored in the log, and its orchestrator not told so."""
+    together: int = 0
+    """A message of the log holds what the ballots of several voters led to."""
 
     @property
     def missing(self) -> list[str]:
         return [name for name, count in msgspec.structs.asdict(self).items() if not count]
 
 
-def happened(cluster: Cluster, asked: Iterable[Asked]) -> Sometimes:
-    """So far."""
+def happened(cluster: Cluster, asked: Iterable[Asked], log: History) -> Sometimes:
+    """So far. `log` is all of it."""
     return Sometimes(
         redelivered=cluster.deliveries.again.total(),
         resumed=sum(_resumed(one) for one in asked),
         taken_over=cluster.deliveries.taken_over,
         lost_acks=cluster.said().count('"lost_ack"'),
+        together=of_several_voters(log),
     )
 
 

@@ -10,12 +10,19 @@ from magi.domain.messages import ResultBallot, Submission, Task
 from tests.chaos import planted
 from tests.chaos.checker import aggregate_of
 from tests.chaos.clients import Asked
+from tests.chaos.evidence import alone
 from tests.chaos.planted import Run, whole
+from tests.log_rules import log_problems, of_several_voters
 
 
-@pytest.fixture
-def run() -> Run:
-    run = Run()
+@pytest.fixture(params=[1, 2], ids=["alone", "together"])
+def run(request: pytest.FixtureRequest) -> Run:
+    """One in whose log each event is a message, and one in whose messages there are two."""
+    return made(request.param)
+
+
+def made(together: int) -> Run:
+    run = Run(together)
     run.play("whole", "a", "b", "c")
     run.play("late", "a", planted.ABSENT)
     run.play("early", "a", "b", "c", when="early")
@@ -26,6 +33,8 @@ def run() -> Run:
 def test_a_run_that_went_well_has_no_problems(run: Run) -> None:
     assert run.problems() == []
     assert [type(event).__name__ for event in whole(run)] == ["Received", *["VoterResult"] * 3, "Adjudicated"]
+    sequences = [recorded.sequence for recorded in run.log()][:5]
+    assert sequences == ([1, 2, 3, 4, 5] if run.together == 1 else [1, 2, 2, 3, 3])
 
 
 STORED = [
@@ -50,7 +59,7 @@ STORED = [
     (planted.decide_early_unasked, "which nobody asked for"),
     (planted.invent_a_request, "nobody sent it"),
     (planted.reorder_the_log, "the log has 3 where 2 was expected"),
-    (planted.reorder_the_log, "version 3 stands where 2 was expected"),
+    (planted.reorder_the_log, "stands where 2 was expected"),
     (planted.drop_a_message_of_the_log, "the chain breaks"),
     (planted.change_stored_bytes, "the chain breaks before version 3"),
     (planted.give_two_events_one_name, "2 events are named"),
@@ -70,6 +79,38 @@ def test_it_is_found_even_when_the_initiators_saw_it_so(run: Run, plant: Callabl
     if plant is planted.drop_the_request:
         found = "never got the verdict"
     assert any(found in problem for problem in run.problems()), run.problems()
+
+
+@pytest.mark.parametrize(
+    ("plant", "found"),
+    [
+        (planted.double_an_event_in_its_message, "2 events are named"),
+        (planted.double_an_event_in_its_message, "version 2 stands where 3 was expected"),
+        (planted.store_a_message_twice, "2 events are named"),
+        (planted.store_a_message_twice, "version 2 stands where 4 was expected"),
+        (planted.reorder_a_message, "version 3 stands where 2 was expected"),
+        (planted.reorder_a_message, "the chain breaks before version 2"),
+        (planted.drop_an_event_of_a_message, "the chain breaks before version 2"),
+        (planted.store_an_event_among_those_of_another, "message 4 holds events of"),
+    ],
+)
+def test_a_fault_in_a_message_of_several_events_is_found(plant: Callable[[Run], None], found: str) -> None:
+    run = made(together=2)
+    plant(run)
+    assert any(found in problem for problem in run.problems()), run.problems()
+
+
+def test_of_one_initiators_requests_alone_messages_stay_together(run: Run) -> None:
+    name = aggregate_of(run.asked["early"])
+    log = run.log()
+    own = alone(log, {name})
+    assert [r.sequence for r in own][:4] == ([1, 2, 3, 4] if run.together == 1 else [1, 2, 2, 3])
+    assert [*log_problems(own)] == []
+    assert [r.event for r in own] == [r.event for r in log if r.event.originator_id == name]
+
+
+def test_messages_of_several_voters_are_counted(run: Run) -> None:
+    assert of_several_voters(run.log()) == (0 if run.together == 1 else 2)
 
 
 # --- What the Initiators saw ------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from magi.domain.tokens import ENTROPY, new_token, token_hash, token_id
 from magi.domain.voting_request import RequestEvent
 from magi.eventstore import subjects
 from magi.eventstore.bus import Bus
+from magi.eventstore.codec import unpack
 from magi.eventstore.consumers import ensure_task_consumer
 from magi.eventstore.declarations import Overrides, load_declarations
 from magi.eventstore.directory import change_initiator, change_voter, directory_log
@@ -144,11 +145,12 @@ class Stack:
         dropped: list[int] = []
 
         def on_live(msg: Msg) -> None:
-            seq = json.loads(msg.data)["version"]
-            if lost(seq):
-                dropped.append(seq)
-            else:
-                deliver(msg)
+            for one in one_by_one(msg):
+                seq = json.loads(one.data)["version"]
+                if lost(seq):
+                    dropped.append(seq)
+                else:
+                    deliver(one)
 
         hub._on_live = on_live  # type: ignore[method-assign]
         return dropped
@@ -271,6 +273,11 @@ class SlowReading:
 
     def go_on(self) -> None:
         self._go_on.set()
+
+
+def one_by_one(msg: Msg) -> list[Msg]:
+    """What is told live, as it would be had each event been appended by itself. How many are together is chance."""
+    return [Msg(msg._client, msg.subject, data=data, headers=msg.headers) for data in unpack(msg.data)]
 
 
 def aggregate(request_id: str, initiator: str = "agent") -> AggregateId:

@@ -287,4 +287,4 @@ async def test_random_resumes_while_events_flow(stack: Stack) -> None:
     async with asyncio.timeout(30):
         names = [f"r{n}" for n in range(6)]
         resumes = await asyncio.gather(*(submit(n) for n in names), *(watch(n) for n in names for _ in range(3)))
-    assert sum(resumes) > 50
+    assert sum(resumes) > len(resumes), "some resumed more than once"

@@ -5,10 +5,11 @@ import os
 import signal
 
 import pytest
+from nats.aio.msg import Msg
 
 from magi.gateway import server
 from tests.gateway.client import request, seqs
-from tests.gateway.stack import SlowReading, Stack, aggregate, running
+from tests.gateway.stack import SlowReading, Stack, aggregate, one_by_one, running
 from tests.proxy import Proxy
 from tests.servers import NatsServer
 from tests.waiting import until
@@ -146,15 +147,16 @@ class TestDoubledAndLate:
     async def test_each_is_told_once_and_in_order(self, stack: Stack) -> None:
         hub = stack.gateway._hub
         deliver = hub._on_live
-        waiting: list[object] = []
+        waiting: list[Msg] = []
 
-        def on_live(msg: object) -> None:
+        def on_live(msg: Msg) -> None:
             """Twice, and the latest of three first."""
-            waiting.append(msg)
-            if len(waiting) == 3:
-                for late in [*reversed(waiting), *waiting]:
-                    deliver(late)  # type: ignore[arg-type]
-                waiting.clear()
+            for one in one_by_one(msg):
+                waiting.append(one)
+                if len(waiting) == 3:
+                    for late in [*reversed(waiting), *waiting]:
+                        deliver(late)
+                    waiting.clear()
 
         hub._on_live = on_live  # type: ignore[method-assign]
         async with stack.client() as client:

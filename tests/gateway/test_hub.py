@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from magi.domain.ids import AggregateId, InitiatorId
 from magi.domain.voting_request import RequestEvent, VoterProgress
 from magi.eventstore.bus import Bus, NoAck
+from magi.eventstore.codec import pack
 from magi.eventstore.notices import Existing, Notice, Refusal
 from magi.gateway.hub import Hub
 from tests.servers import NatsServer
@@ -55,9 +56,14 @@ async def hub(bus: Bus) -> AsyncIterator[Hub]:
     await hub.stop()
 
 
-async def live(bus: Bus, aggregate: str, version: int = 1) -> None:
-    event = VoterProgress(originator_id=aggregate, originator_version=version, voter_id="voter_1", status="processing")
-    await bus.nc.publish(f"magi.live.{aggregate}", msgspec.json.encode(event))
+def event(aggregate: str, version: int) -> bytes:
+    told = VoterProgress(originator_id=aggregate, originator_version=version, voter_id="voter_1", status="processing")
+    return msgspec.json.encode(told)
+
+
+async def live(bus: Bus, aggregate: str, *versions: int) -> None:
+    """Tell of these events, which are one message."""
+    await bus.nc.publish(f"magi.live.{aggregate}", pack([event(aggregate, version) for version in versions or (1,)]))
 
 
 async def notify(bus: Bus, initiator: str, notice: Notice) -> None:
@@ -103,6 +109,18 @@ class TestWatching:
         assert ear.events == [(FIRST, 1), (FIRST, 2)]
         assert deaf.events == []
 
+    async def test_what_was_appended_together_is_heard_one_by_one_in_its_order(self, bus: Bus, hub: Hub) -> None:
+        ears = [Ear(), Ear()]
+        for ear in ears:
+            await hub.join(AGENT, ear)
+            hub.watch(FIRST, ear)
+        await live(bus, FIRST, 1)
+        await live(bus, FIRST, 2, 3, 4)
+        await live(bus, FIRST, 5, 6)
+        await settled(bus)
+        for ear in ears:
+            assert ear.events == [(FIRST, version) for version in range(1, 7)]
+
     async def test_several_may_watch_the_same(self, bus: Bus, hub: Hub) -> None:
         ears = [Ear(), Ear(), Ear()]
         for ear in ears:
@@ -121,11 +139,12 @@ class TestWatching:
         hub.watch(FIRST, ear)
         with capture_logs() as logs:
             await bus.nc.publish(f"magi.live.{FIRST}", b"no event")
+            await bus.nc.publish(f"magi.live.{FIRST}", b"[" + event(FIRST, 7) + b", {}]")
             await bus.nc.publish("magi.notices.initiator.agent", b"no notice")
             await live(bus, FIRST)
             await settled(bus)
         assert ear.events == [(FIRST, 1)]
-        assert [entry["event"] for entry in logs] == ["live_event_unreadable", "notice_unreadable"]
+        assert [entry["event"] for entry in logs] == [*["live_event_unreadable"] * 2, "notice_unreadable"]
 
     async def test_to_stop_watching_twice_is_no_error(self, hub: Hub) -> None:
         ear = Ear()

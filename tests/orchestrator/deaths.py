@@ -26,10 +26,12 @@ from tests.proxy import Proxy
 
 
 async def _decide(world: World, aggregate: AggregateId, command: Command, cause: int, only: int | None = None) -> None:
-    """Append what `command` leads to, or only the first few events of it."""
+    """Append what `command` leads to; or only the first few events of it, as was possible when each was appended by
+    itself."""
     stored = await world.stored(aggregate)
     events = decide(fold(recorded.event for recorded in stored), command)
-    await world.log.append(aggregate, events[:only], stored[-1].head if stored else EMPTY, cause=cause)
+    events = [msgspec.structs.replace(event, cause=cause) for event in events[:only]]
+    await world.log.append(aggregate, events, stored[-1].head if stored else EMPTY)
 
 
 async def receive(world: World, asked: Asked, **fields: Any) -> Received:
@@ -37,8 +39,8 @@ async def receive(world: World, asked: Asked, **fields: Any) -> Received:
     snapshot = Snapshot({VoterId(voter): Candidate("active") for voter in asked.submission.voter_list})
     (event,) = decide(INITIAL, Submit(asked.submission, snapshot, now_ms()))
     assert isinstance(event, Received)
-    event = msgspec.structs.replace(event, **fields)
-    await world.log.append(asked.aggregate, [event], EMPTY, cause=asked.sequence)
+    event = msgspec.structs.replace(event, cause=asked.sequence, **fields)
+    await world.log.append(asked.aggregate, [event], EMPTY)
     return event
 
 

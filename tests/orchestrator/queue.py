@@ -60,6 +60,8 @@ class Queue:
         self.notices: list[tuple[str, Any]] = []
         self.broken = 0
         """How many of the next publishes fail."""
+        self.acknowledged: dict[int, Waiting] = {}
+        """What is no longer in the queue, by its sequence."""
         self.nc = SimpleNamespace(is_connected=True)
         self._last = 0
         self._delivered = 0
@@ -91,7 +93,8 @@ class Queue:
         if subject.startswith("magi.notices."):
             self.notices.append((subject, msgspec.json.decode(data)))
         elif data == b"+ACK":
-            self.waiting.pop(int(subject), None)
+            if done := self.waiting.pop(int(subject), None):
+                self.acknowledged[done.sequence] = done
         elif int(subject) in self.waiting:
             nak = msgspec.json.decode(data.removeprefix(b"-NAK "), type=_Nak)
             self.waiting[int(subject)].again = self.now + nak.delay // 1_000_000
@@ -134,22 +137,32 @@ class ShakyStore(MemoryStore[RequestEvent]):
         """What becomes of the next appends; afterwards all go well."""
         self.unloadable = 0
         """How many of the next loads fail."""
-        self._later: list[tuple[AggregateId, Sequence[RequestEvent], Head, int]] = []
+        self.gate = asyncio.Event()
+        """What every append waits for."""
+        self.gate.set()
+        self.under_way = 0
+        """Appends that wait for it."""
+        self._later: list[tuple[AggregateId, Sequence[RequestEvent], Head]] = []
 
     async def append(
-        self, aggregate: AggregateId, events: Sequence[RequestEvent], head: Head, *, cause: int = 0, trace: str = ""
+        self, aggregate: AggregateId, events: Sequence[RequestEvent], head: Head
     ) -> list[Recorded[RequestEvent]]:
         await asyncio.sleep(0)
+        self.under_way += 1
+        try:
+            await self.gate.wait()
+        finally:
+            self.under_way -= 1
         failure = self.failures.popleft() if self.failures else ""
         match failure:
             case "lost":
                 raise StoreUnavailable("it was lost")
             case "stored later":
-                self._later.append((aggregate, events, head, cause))
+                self._later.append((aggregate, events, head))
                 raise StoreUnavailable("it is on its way")
             case "conflict":
                 raise AppendConflict("somebody else was faster, and has failed since")
-        stored = await super().append(aggregate, events, head, cause=cause, trace=trace)
+        stored = await super().append(aggregate, events, head)
         await asyncio.sleep(0)
         if failure == "ack lost":
             raise StoreUnavailable("it is stored, and nobody knows")
@@ -164,9 +177,9 @@ class ShakyStore(MemoryStore[RequestEvent]):
 
     async def arrive(self) -> None:
         """What was on its way gets there: too late, if anything else was stored meanwhile."""
-        for aggregate, events, head, cause in self._later:
+        for aggregate, events, head in self._later:
             try:
-                await super().append(aggregate, events, head, cause=cause)
+                await super().append(aggregate, events, head)
             except AppendConflict:
                 continue
         self._later.clear()

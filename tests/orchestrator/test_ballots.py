@@ -127,6 +127,7 @@ async def test_ballots_that_come_in_one_message_are_each_as_if_alone(world: Worl
     history = await world.history(first.aggregate)
     assert [type(event).__name__ for event in history[1:3]] == ["VoterProgress", "VoterResult"]
     assert [event.cause for event in history[1:3]] == [sequence, sequence]
+    assert len({recorded.sequence for recorded in (await world.stored(first.aggregate))[1:3]}) == 1, "in one message"
     assert not orchestrator._in_hand
 
 

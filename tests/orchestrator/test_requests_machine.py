@@ -13,9 +13,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from magi.domain.clock import milliseconds
 from magi.domain.ids import AggregateId, VoterId, task_id
-from magi.domain.messages import ProgressBallot, ResultBallot, Submission, Vote
+from magi.domain.messages import ProgressBallot, ResultBallot, Submission, Vote, decode_inbox
 from magi.domain.panel import Snapshot
-from magi.domain.voting_request import Adjudicated, Received
+from magi.domain.voting_request import Adjudicated, Received, VoterResult
 from magi.orchestrator import requests
 from magi.orchestrator.arrivals import AT_MOST
 from tests.eventstore.contract import check_chain
@@ -225,6 +225,19 @@ class Orchestrators(RuleBasedStateMachine):
             assert owner.requests.open == 0
             assert +owner.requests.load == Counter()
             assert not owner.in_hand
+
+    @invariant()
+    def no_ballot_is_acknowledged_that_is_not_stored_and_could_count(self) -> None:
+        if not hasattr(self, "queue"):
+            return
+        for waiting in self.queue.acknowledged.values():
+            (ballot,) = decode_inbox(waiting.data)
+            if isinstance(ballot, ResultBallot):
+                events = [recorded.event for recorded in self.store._histories[aggregate_of(waiting.sender, ballot)]]
+                received, voted = events[0], {e.voter_id for e in events if isinstance(e, VoterResult)}
+                assert isinstance(received, Received)
+                decided = isinstance(events[-1], Adjudicated) or waiting.stored >= milliseconds(received.deadline)
+                assert decided or waiting.sender in voted or waiting.sender not in received.voters
 
     @invariant()
     def no_verdict_is_followed_by_anything(self) -> None:

@@ -5,6 +5,7 @@ Everything that is found wrong comes in words. Nothing means that nothing was lo
 
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import groupby
 
 import msgspec
 
@@ -14,6 +15,7 @@ from magi.domain.messages import ResultBallot, decode_inbox
 from magi.domain.voting_request import Adjudicated, Received, RequestEvent, VoterResult
 from magi.eventstore import subjects
 from magi.eventstore.codec import Codec
+from magi.eventstore.history import Recorded
 from magi.gateway import wire
 from magi.projections.errors import CannotApply
 from magi.projections.fold import LogFold
@@ -26,12 +28,14 @@ from tests.voters.judges import expected_vote
 _codec: Codec[RequestEvent] = Codec(RequestEvent)
 
 
-def check(world: World) -> list[str]:
-    """Everything that is wrong."""
-    log = [
-        _codec.recorded(message.seq, message.data)
-        for _, message in sorted(world.server.streams[subjects.LOG].messages.items())
-    ]
+def log_of(world: World) -> list[Recorded[RequestEvent]]:
+    """All events of the log, in its order."""
+    messages = world.server.streams[subjects.LOG].messages
+    return [recorded for seq in sorted(messages) for recorded in _codec.recorded(seq, messages[seq].data)]
+
+
+def check(world: World, log: History) -> list[str]:
+    """Everything that is wrong. `log` is all of the log."""
     histories = histories_of(log)
     found = [*world.problems, *log_problems(log)]
     asked = {_aggregate(one): one for initiator in world.initiators for one in initiator.asked.values()}
@@ -123,8 +127,9 @@ def _projection(world: World, log: History) -> Iterator[str]:
     """What the projector wrote, batch by batch and through all of its deaths, is the fold of the whole log."""
     fold = LogFold()
     try:
-        for recorded in log:
-            fold.apply(recorded.event.originator_id, recorded.sequence, recorded.event)
+        for sequence, together in groupby(log, lambda recorded: recorded.sequence):
+            events = [recorded.event for recorded in together]
+            fold.apply(events[0].originator_id, sequence, *events)
         whole, there = _final(rows_of(fold.take())), _final(world.database.rows)
     except (CannotApply, AssertionError, KeyError) as error:
         yield f"the projection: {error!r}"

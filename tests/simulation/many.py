@@ -30,6 +30,7 @@ SOMETIMES = (
     "duplicate",
     "refused 10071",
     "resume",
+    "ballots together",
     "log lost_ack",
     "log append_conflict",
     "log delivery_lost",

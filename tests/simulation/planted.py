@@ -8,13 +8,16 @@ from typing import Any
 from unittest import mock
 
 from magi.domain.clock import rfc3339
+from magi.domain.ids import AggregateId
 from magi.domain.messages import Submission
 from magi.domain.voting_request import CastVote, Command, RequestEvent, VoterResult, VotingRequest, decide
 from magi.eventstore import log
 from magi.eventstore.bus import Bus, PubAck
 from magi.eventstore.direct import DirectReader
 from magi.gateway.following import Following
+from magi.orchestrator.deciding import Decided
 from magi.orchestrator.effects import Effects
+from magi.orchestrator.held import HeldRequest
 from magi.orchestrator.inbox import Item
 from magi.orchestrator.requests import Requests
 from magi.voters.agent import VoterAgent
@@ -39,11 +42,13 @@ Plant = Callable[[], AbstractContextManager[Any]]
 def acknowledge_before_appending() -> AbstractContextManager[Any]:
     handle = Requests._handle
 
-    async def early(self: Requests, request: Any, item: Item) -> None:
-        if not isinstance(item.message, Submission):
+    async def early(self: Requests, aggregate: AggregateId, request: HeldRequest, items: list[Item]) -> None:
+        ballots = [item for item in items if not isinstance(item.message, Submission)]
+        for item in ballots:
             await self._effects.acknowledge(item.reply)
+        if ballots:
             await asyncio.sleep(0.3)  # written in one go both would arrive, whoever dies meanwhile
-        await handle(self, request, item)
+        await handle(self, aggregate, request, items)
 
     return mock.patch.object(Requests, "_handle", early)
 
@@ -57,7 +62,19 @@ def count_a_vote_twice() -> AbstractContextManager[Any]:
             return [VoterResult(voter_id=command.voter, vote=command.ballot.vote, at=rfc3339(command.now))]
         return events
 
-    return mock.patch("magi.orchestrator.requests.decide", twice)
+    return mock.patch("magi.orchestrator.deciding.decide", twice)
+
+
+def decide_on_what_was_stored_before() -> AbstractContextManager[Any]:
+    """Of ballots that are decided on together none knows of the others."""
+    take = Decided.take
+
+    def unaware(self: Decided, item: Item, *more: Any) -> None:
+        state = self.state
+        take(self, item, *more)
+        self.state = state
+
+    return mock.patch.object(Decided, "take", unaware)
 
 
 def forget_the_deadline() -> AbstractContextManager[Any]:
@@ -131,6 +148,7 @@ PLANTS: dict[str, Plant] = {
     for plant in (
         acknowledge_before_appending,
         count_a_vote_twice,
+        decide_on_what_was_stored_before,
         forget_the_deadline,
         lose_what_comes_while_away,
         resume_from_the_present,

@@ -83,22 +83,19 @@ class Requests:
         self._fold = LogFold()
 
     async def load(self, connection: Connection) -> None:
-        self._fold = LogFold(_copy(connection.database.open).items())
+        self._fold = LogFold(connection.database.open.items())
 
     def apply(self, message: StoredMessage) -> None:
         aggregate = message.subject[len(subjects.LOG_PREFIX) :]
-        self._fold.apply(aggregate, message.sequence, self._codec.decode(message.data))
+        events = [recorded.event for recorded in self._codec.recorded(message.sequence, message.data)]
+        self._fold.apply(aggregate, message.sequence, *events)
 
     async def write(self, connection: Connection) -> None:
         connection.rows = rows_of(self._fold.take())
-        connection.open = _copy(self._fold.open)
+        connection.open = dict(self._fold.open)
 
 
 def rows_of(batch: Batch) -> Rows:
     """What a batch adds, flat."""
     tables = (("requests", batch.requests.values()), ("votes", batch.votes), ("verdicts", batch.verdicts))
     return [(name, msgspec.to_builtins(row)) for name, rows in tables for row in rows]
-
-
-def _copy(found: dict[str, OpenRequest]) -> dict[str, OpenRequest]:
-    return {name: OpenRequest(one.received_ms, one.panel, set(one.voted)) for name, one in found.items()}

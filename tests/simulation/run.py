@@ -10,8 +10,9 @@ from typing import Any
 import structlog
 from msgspec import Struct
 
+from tests.log_rules import of_several_voters
 from tests.simulation.initiators import Request
-from tests.simulation.invariants import check
+from tests.simulation.invariants import check, log_of
 from tests.simulation.loop import Stuck, _process
 from tests.simulation.nemesis import Nemesis
 from tests.simulation.virtual import Machine
@@ -75,7 +76,9 @@ async def _scenario(machine: Machine, outcome: Outcome, prepare: Callable[[World
         outcome.problems.append(f"not everything was decided {DECIDED_WITHIN} s after the last fault")
     elif not await world.until(lambda: world.at_rest, AT_REST_WITHIN):
         outcome.problems.append(f"something still waits {AT_REST_WITHIN} s after everything was decided")
-    outcome.problems += check(world)
+    log = log_of(world)
+    outcome.problems += check(world, log)
+    outcome.seen["ballots together"] += of_several_voters(log)
     for initiator in world.initiators:
         outcome.seen["resume"] += initiator.resumed
 

@@ -1,7 +1,7 @@
 """WebSockets without sockets: what a gateway's sessions ask of `websockets`, over a connection in memory."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from http import HTTPStatus
 from types import SimpleNamespace
 from typing import Any
@@ -78,7 +78,7 @@ class _End:
 
 
 class ServerEnd(_End):
-    """Stands for a `websockets.asyncio.server.ServerConnection`."""
+    """Stands for a `magi.gateway.connection.Connection`."""
 
     remote_address = ("client", 0)
 
@@ -88,6 +88,10 @@ class ServerEnd(_End):
         self.transport = SimpleNamespace(abort=socket.over, get_extra_info=lambda name: None)
         self.recv_messages = SimpleNamespace(paused=False)
         self.protocol = SimpleNamespace(close_rcvd=None, close_sent=None, close_rcvd_then_sent=None)
+
+    async def send_texts(self, frames: Iterable[bytes]) -> None:
+        for frame in frames:
+            await self.send(frame)
 
     def respond(self, status: HTTPStatus, text: str) -> Response:
         return Response(status.value, status.phrase, Headers(), text.encode())

@@ -65,6 +65,7 @@ def virtual(loop: VirtualLoop, seed: int | str) -> Iterator[None]:
             ("nats.aio.client.TcpTransport", PipeTransport),
             ("os.urandom", draw.randbytes),
             ("magi.gateway.server.serve", sockets.serve),
+            ("magi.gateway.server.Connection", sockets.ServerEnd),
         ):
             stack.enter_context(mock.patch(name, value))
         numbers_of_objects = itertools.count(1)

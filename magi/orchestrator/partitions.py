@@ -67,6 +67,7 @@ class Partitions:
         """Partitions whose consumers were missing when they were asked."""
         self._task: asyncio.Task[None] | None = None
         self._hearing_until = 0.0
+        self._stopping = False
 
     @property
     def owned(self) -> frozenset[int]:
@@ -87,6 +88,7 @@ class Partitions:
         """Leave: others take the partitions at once."""
         if self._on_reconnected in self._bus.on_reconnected:
             self._bus.on_reconnected.remove(self._on_reconnected)
+        self._stopping = True
         if self._task:
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -106,6 +108,8 @@ class Partitions:
     async def _keep_balance(self) -> None:
         loop = asyncio.get_running_loop()
         for beat in itertools.count(1):
+            if self._stopping:  # until Python 3.12 `wait_for` forgets a cancellation that comes with the answer
+                return
             await asyncio.sleep(HEARTBEAT)
             await self._try(self._make_anew)
             if loop.time() >= self._hearing_until:

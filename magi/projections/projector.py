@@ -62,6 +62,7 @@ class Projector:
         self._settings = settings
         self._projections = projections
         self._tasks: list[asyncio.Task[None]] = []
+        self._stopping = False
         self._progress = Progress([p.name for p in projections(_LIVE)])
 
     async def start(self) -> None:
@@ -70,6 +71,7 @@ class Projector:
 
     async def stop(self) -> None:
         """What isn't committed comes again."""
+        self._stopping = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -80,7 +82,7 @@ class Projector:
 
     async def _keep(self, name: str) -> None:
         pause, problem = FIRST_PAUSE, ""
-        while True:
+        while not self._stopping:  # until Python 3.12 `wait_for` forgets a cancellation that comes with the answer
             began = asyncio.get_running_loop().time()
             try:
                 await self._session(name)

@@ -3,11 +3,14 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 from structlog.testing import capture_logs
 
 from magi.eventstore import consumers, subjects
+from magi.eventstore.direct import DirectReader
+from magi.eventstore.presence import Instance
 from magi.orchestrator import arrivals, partitions
 from magi.orchestrator.orchestrator import Orchestrator
 from tests.orchestrator.deaths import Mortal
@@ -212,3 +215,23 @@ async def test_nats_killed_in_mid_flight_costs_nothing(hasty: float, world: Worl
     assert not [entry for entry in logged if entry["event"] == "partitions"], "nobody took what another one reads"
     await until_shared(*both, most=4)
     await until_forgotten(*both)
+
+
+async def test_an_answer_that_comes_in_the_moment_of_its_end_keeps_nobody_from_leaving(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until Python 3.12 `asyncio.wait_for` returns such an answer, and forgets that it was cancelled."""
+    asking, alive = asyncio.Event(), partitions.alive
+
+    async def answered(reader: DirectReader, part: str) -> list[Instance]:
+        asking.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(3600)
+        monkeypatch.undo()
+        return await alive(reader, part)
+
+    orchestrator = await world.orchestrator()
+    monkeypatch.setattr(partitions, "alive", answered)
+    await asyncio.wait_for(asking.wait(), 30)
+    await asyncio.wait_for(orchestrator.stop(), 30)
+    assert not orchestrator.owned

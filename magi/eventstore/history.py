@@ -60,7 +60,8 @@ class EventStore(Protocol[E]):
         """Store `events` behind `head`, all of them or none; return them as they are stored, durably.
 
         They hold what only their sender knows, `at`, `cause` and `trace`; the rest of the envelope is filled in here.
-        Together they are one message of the stream. Raises AppendConflict when the aggregate's history doesn't end at
+        Together they are one message of the stream. `head` is that of the history's last event: one before it in the
+        same message can't be told from it. Raises AppendConflict when the aggregate's history doesn't end at
         `head`, StoreUnavailable when the outcome is unknown.
         """
         ...

@@ -51,7 +51,8 @@ class Decided:
         self._revoked = revoked
 
     def take(self, item: Item, span: Span, stages: Spans) -> None:
-        """Decide on a ballot. `span` is its stage; what begins within it is in `stages`. Never raises."""
+        """Decide on a ballot. `span` is its stage; what begins within it is in `stages`. Never raises for what
+        anybody said."""
         try:
             events = decide(self.state, self._command(item))
         except Refused as error:

@@ -173,16 +173,17 @@ class Requests:
         ours = isinstance(error, StoreError | BusError | Rejected)  # others may quote what was submitted
         why = str(error) if ours else type(error).__name__
         log.warning("item_left", request=aggregate, sequence=items[0].delivery.sequence, items=len(items), error=why)
-        self._come_again(aggregate, items)
-        self._watch.dropped(aggregate)
-        self._count(request.state, -1)
-        request.forget()
+        self._come_again(aggregate, request, items)
 
-    def _come_again(self, aggregate: AggregateId, items: list[Item]) -> None:
-        """These could not be handled. The request isn't decided for want of them while they are on their way."""
+    def _come_again(self, aggregate: AggregateId, request: HeldRequest, items: list[Item]) -> None:
+        """These could not be handled. The request isn't decided for want of them while they are on their way, and what
+        we know of it may be why: it is loaded anew."""
         for _ in items:
             self._arrivals.left(aggregate, self._now())
             self._watch.left()
+        self._watch.dropped(aggregate)
+        self._count(request.state, -1)
+        request.forget()
 
     async def _handle(self, aggregate: AggregateId, request: HeldRequest, items: list[Item]) -> None:
         first = items[0]
@@ -284,7 +285,8 @@ class Requests:
         for item in decided.handled:
             if item.whole.handled():
                 await self._effects.acknowledge(item.reply)
-        self._come_again(aggregate, decided.failed)
+        if decided.failed:
+            self._come_again(aggregate, request, decided.failed)
         if decided.waiting:
             self._arrivals.waits(aggregate, self._now())
 

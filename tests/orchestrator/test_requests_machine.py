@@ -232,8 +232,9 @@ class Orchestrators(RuleBasedStateMachine):
             return
         for waiting in self.queue.acknowledged.values():
             (ballot,) = decode_inbox(waiting.data)
-            if isinstance(ballot, ResultBallot):
-                events = [recorded.event for recorded in self.store._histories[aggregate_of(waiting.sender, ballot)]]
+            stored = self.store._histories.get(aggregate_of(waiting.sender, ballot))
+            if isinstance(ballot, ResultBallot) and stored:  # else nobody was asked
+                events = [recorded.event for recorded in stored]
                 received, voted = events[0], {e.voter_id for e in events if isinstance(e, VoterResult)}
                 assert isinstance(received, Received)
                 decided = isinstance(events[-1], Adjudicated) or waiting.stored >= milliseconds(received.deadline)

@@ -10,6 +10,7 @@ import pytest
 import structlog
 from nats.aio.client import Client
 
+from magi.telemetry import detail
 from tests.servers import NatsServer
 from tests.waiting import eventually
 
@@ -33,6 +34,7 @@ def _logging_as_it_was() -> Iterator[None]:
     """A command that runs in this process sets logging up for it; the tests after it listen to what is logged."""
     yield
     structlog.reset_defaults()
+    detail.want(True)
 
 
 @pytest.fixture(scope="session")

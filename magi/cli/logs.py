@@ -14,6 +14,7 @@ import structlog
 
 from magi.cli.log_lines import console_lines, json_lines
 from magi.cli.settings import LogSection, SettingsError
+from magi.telemetry import detail
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _METHODS = ("debug", "info", "warning", "warn", "error", "exception", "critical", "fatal", "msg", "log")
@@ -150,3 +151,4 @@ def _set_level(kind: type[Any], level: int) -> None:
     of_level = structlog.make_filtering_bound_logger(level)
     for method in _METHODS:
         setattr(kind, method, getattr(of_level, method))
+    detail.want(level <= logging.DEBUG)

@@ -21,7 +21,7 @@ from magi.gateway.hub import Hub
 from magi.gateway.metrics import Figures
 from magi.gateway.outbound import Outbound
 from magi.gateway.tracker import Tracker
-from magi.telemetry import tracing
+from magi.telemetry import detail, tracing
 from magi.telemetry.stages import TELL
 from magi.telemetry.trace_context import trace_id
 
@@ -209,6 +209,9 @@ class Following:
 
     def _tell_traced(self, tracker: Tracker, event: RequestEvent) -> None:
         """As `_tell`, for an event that the client waits for, and not one of long ago that it asked for."""
+        if not tracing.recording():
+            self._tell(tracker, event)
+            return
         trace, destination = event.trace, LIVE_PREFIX + tracker.aggregate
         with tracing.stage(TELL, trace, tracker.aggregate, tracker.request_id, destination, link=trace) as span:
             span.note("magi.event", str(event.__struct_config__.tag))
@@ -216,15 +219,16 @@ class Following:
 
     def _tell(self, tracker: Tracker, event: RequestEvent) -> None:
         self._outbound.send(wire.event(tracker.request_id, event))
-        log.debug(
-            "event_sent",
-            request=tracker.aggregate,
-            request_id=tracker.request_id,
-            initiator_id=self.initiator,
-            trace=event.trace,
-            seq=event.originator_version,
-            type=event.__struct_config__.tag,
-        )
+        if detail.wanted():
+            log.debug(
+                "event_sent",
+                request=tracker.aggregate,
+                request_id=tracker.request_id,
+                initiator_id=self.initiator,
+                trace=event.trace,
+                seq=event.originator_version,
+                type=event.__struct_config__.tag,
+            )
         if isinstance(event, Received) and tracker.asked_at:  # else it was only asked for what is stored
             log.info(
                 "submission_acknowledged",

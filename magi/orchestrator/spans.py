@@ -19,6 +19,8 @@ def handling(item: Item, state: VotingRequest) -> Span:
     comes from a voter.
     """
     message, received = item.message, state.received
+    if not tracing.recording():
+        return Span(message.trace if isinstance(message, Submission) else received.trace if received else "")
     if isinstance(message, Submission):
         destination = f"magi.inbox.{item.partition}.submission.{item.sender}"
         trace = message.trace

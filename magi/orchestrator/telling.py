@@ -4,6 +4,7 @@ import structlog
 
 from magi.domain.clock import milliseconds
 from magi.domain.voting_request import Adjudicated, Received, RequestEvent, VoterProgress, VoterResult, VotingRequest
+from magi.telemetry import detail
 
 log = structlog.get_logger(__name__)
 
@@ -11,7 +12,7 @@ log = structlog.get_logger(__name__)
 def tell(state: VotingRequest, event: RequestEvent) -> None:
     """`event` was stored, and led to `state`."""
     received = state.received
-    if received is None:
+    if received is None or not (isinstance(event, Adjudicated) or detail.wanted()):
         return
     match event:
         case Adjudicated():
@@ -61,6 +62,8 @@ def tell(state: VotingRequest, event: RequestEvent) -> None:
 
 def tell_dispatched(request: str, received: Received, voters: tuple[str, ...]) -> None:
     """`voters` have their tasks."""
+    if not detail.wanted():
+        return
     log.debug(
         "tasks_dispatched",
         request=request,

@@ -136,6 +136,11 @@ def record_with(recorder: Recorder | None) -> None:
     _recorder = recorder
 
 
+def recording() -> bool:
+    """Whether spans of sampled traces are kept in this process; if not, whoever has much to say of one needn't."""
+    return _recorder is not None
+
+
 def trust_initiators(trusting: bool) -> None:
     """Whether the `traceparent` of an Initiator is gone on with. Else each request begins a trace, linked to it."""
     global _trusting

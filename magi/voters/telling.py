@@ -10,11 +10,14 @@ import structlog
 from magi.domain.ids import VoterId
 from magi.domain.messages import ResultBallot, Task
 from magi.eventstore.bus import BusError, Rejected
+from magi.telemetry import detail
 
 log = structlog.get_logger(__name__)
 
 
 def tell_taken(voter: VoterId, task: Task) -> None:
+    if not detail.wanted():
+        return
     log.debug(
         "task_taken",
         request=task.task_id.rpartition(".")[0],
@@ -26,6 +29,8 @@ def tell_taken(voter: VoterId, task: Task) -> None:
 
 
 def tell_sent(voter: VoterId, task: Task, ballot: ResultBallot, latency_ms: int) -> None:
+    if not detail.wanted():
+        return
     log.debug(
         "vote_sent",
         request=task.task_id.rpartition(".")[0],

@@ -13,6 +13,7 @@ import structlog
 from msgspec import Struct
 
 from magi.cli.main import run
+from magi.telemetry import detail
 from tests.cli.serving import environment
 
 _FRAME = dict.fromkeys(map(ord, "╭─╮│╰╯"), " ")
@@ -72,6 +73,7 @@ def logs_as_they_were() -> Iterator[None]:
         yield
     finally:
         structlog.configure(**structured)
+        detail.want(True)
         logging.root.handlers[:] = handlers
         logging.root.setLevel(level)
         websockets.setLevel(their_level)

@@ -21,6 +21,11 @@ def milliseconds(text: str) -> int:
 
     Raises ValueError when `text` is no time, or has no zone.
     """
+    return _milliseconds(text)
+
+
+@lru_cache(maxsize=4096)  # a request's deadline is asked for with each of its votes
+def _milliseconds(text: str) -> int:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError(f"expected a time with a zone, such as 2026-01-31T12:00:00Z, got {text!r}")

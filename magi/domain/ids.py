@@ -3,6 +3,7 @@
 A client's own words never reach a subject: a request's aggregate is named by a UUID that is derived from them.
 """
 
+import hashlib
 import re
 import uuid
 import zlib
@@ -53,10 +54,17 @@ def check_request_id(text: str) -> RequestId:
     return RequestId(text)
 
 
-@lru_cache(maxsize=4096)  # a gateway asks for that of one request again and again
 def request_aggregate(initiator: InitiatorId, request: RequestId) -> AggregateId:
     """The aggregate of a request: the same for the same Initiator and request id, always."""
-    return AggregateId(f"{initiator}.{uuid.uuid5(_NAMESPACE, f'{initiator}/{request}')}")
+    return AggregateId(f"{initiator}.{_uuid5(f'{initiator}/{request}')}")
+
+
+@lru_cache(maxsize=4096)  # a gateway asks for that of one request again and again
+def _uuid5(name: str) -> str:
+    """The text of `uuid.uuid5(_NAMESPACE, name)`, which is half as fast."""
+    digest = hashlib.sha1(_NAMESPACE.bytes + name.encode(), usedforsecurity=False).hexdigest()
+    variant = "89ab"[int(digest[16], 16) & 3]
+    return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
 
 
 def voter_aggregate(voter: VoterId) -> AggregateId:

@@ -96,7 +96,8 @@ def test_no_two_requests_share_an_aggregate(one: str, other: str, first: str, se
 def test_nothing_that_a_client_chose_but_its_checked_name_is_in_an_aggregate(name: str, request: str) -> None:
     initiator, _, rest = request_aggregate(InitiatorId(name), RequestId(request)).partition(".")
     assert initiator == name
-    assert str(uuid.UUID(rest)) == rest
+    namespace = uuid.uuid5(uuid.NAMESPACE_DNS, "requests.magi")
+    assert rest == str(uuid.uuid5(namespace, f"{name}/{request}"))
 
 
 def test_voters_and_initiators_are_aggregates_of_the_directory() -> None:

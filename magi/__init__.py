@@ -1,3 +1,3 @@
 """MAGI: a review gate for machine-made content."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

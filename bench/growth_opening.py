@@ -24,6 +24,7 @@ from magi.domain.messages import ResultBallot, Submission, encode
 from magi.eventstore import subjects
 from magi.eventstore.bus import Bus, PubAck
 from magi.eventstore.client import Message
+from magi.eventstore.codec import unpack
 from magi.eventstore.consumers import ensure_task_consumer
 from magi.eventstore.directory import change_voter, directory_log
 from magi.eventstore.presence import now_ms
@@ -120,7 +121,8 @@ async def decide(data: Path, opened: Sequence[Opened]) -> None:
     every = asyncio.Event()
 
     def hear(msg: Message) -> None:
-        if msgspec.json.decode(msg.data, type=_Verdict).type == "adjudicated":
+        # A verdict is the last event of its request, and so of its message.
+        if msgspec.json.decode(unpack(msg.data)[-1], type=_Verdict).type == "adjudicated":
             missing.discard(AggregateId(msg.subject.removeprefix(subjects.LIVE_PREFIX)))
             if not missing:
                 every.set()

@@ -17,7 +17,7 @@ from magi.eventstore.persistence.records import Records
 from tests.eventstore.contract import REQUEST, progress
 from tests.eventstore.logs import PREFIX, make_log, make_stream, new_name
 from tests.eventstore.persistence.conftest import events
-from tests.eventstore.persistence.test_recorders import stamp
+from tests.eventstore.persistence.test_recorders_on_a_log import stamp
 from tests.proxy import Proxy
 from tests.servers import NatsServer
 from tests.waiting import eventually, until

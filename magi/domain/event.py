@@ -11,8 +11,8 @@ class Event(Struct, frozen=True, kw_only=True, tag_field="type"):
     """A fact about an aggregate.
 
     What `decide` returns has only `at` and the event's own fields. Whoever appends it adds what led to it (`cause`,
-    `trace`), and the log fills in the rest. The
-    attributes `originator_id` and `originator_version` are what the `eventsourcing` library calls a domain event.
+    `trace`), and the log fills in the rest. The attributes `originator_id` and `originator_version` are what the
+    `eventsourcing` library calls a domain event.
     """
 
     originator_id: str = field(default="", name="aggregate")

@@ -1,9 +1,9 @@
 """The open requests of an orchestrator: each with its state and its queue, worked off in order.
 
 Requests run side by side, the messages of one request never do: what comes while an append is under way waits, and the
-ballots among it are then decided on one after the other and appended together. So an append more or less costs nothing
-but when there is time for it, and whoever comes alone doesn't wait. A state lives here from its first message to its
-verdict; for a request that somebody else began it is loaded from the log.
+ballots among it are then decided on one after the other and appended together. So under load many become one append,
+and whoever comes alone doesn't wait. A state lives here from its first message to its verdict; for a request that
+somebody else began it is loaded from the log.
 """
 
 import asyncio
